@@ -1,0 +1,148 @@
+# Copyright (c) 2026, the stowage.ftp_backup contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What can go wrong, one class for each thing a user can do about it.
+
+::
+
+    BackupError                     the one base: ``str(error)`` is the whole sentence the user reads
+    ├── UsageError                  an option cannot work as it was given
+    ├── LocalError                  the host's own files or state
+    ├── StorageError                the FTP storage, or the way to it
+    │   ├── UnreachableError        no connection could be made
+    │   ├── TrustError              TLS was refused, or the certificate is not to be trusted
+    │   ├── LoginError              the server does not let this user in
+    │   ├── BusyError               too many connections at the moment
+    │   ├── InterruptedTransferError   a connection or a transfer broke; the same may work a moment later
+    │   ├── SpaceError              no space or no quota is left
+    │   ├── MissingError            there is no such file or directory, or none this user may see
+    │   └── RefusedError            the server says no, and will say no again
+    ├── DamageError                 what is stored is not what was stored once
+    ├── AbandonedError              the work this belonged to was given up; what stopped it is told elsewhere
+    ├── LockedError                 another run is at work on the job
+    └── ForeignError                the job belongs to another host
+"""
+
+from __future__ import annotations
+
+import typing as t
+from contextlib import contextmanager
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class BackupError(Exception):
+    """The one base: ``str(error)`` is the whole sentence the user reads."""
+
+    kind = "backup"
+
+    def details(self) -> dict[str, object]:
+        """Return what else the result's ``failure`` should hold, as RETURN documents it."""
+        return {}
+
+
+class UsageError(BackupError):
+    """An option cannot work as it was given."""
+
+    kind = "usage"
+
+
+class LocalError(BackupError):
+    """The host's own files, directories or state are in the way."""
+
+    kind = "local"
+
+
+class StorageError(BackupError):
+    """The storage, or the way to it, did not do what was asked; *code* is the FTP reply's, if there was one."""
+
+    kind = "storage"
+
+    def __init__(self, sentence: str, *, code: int | None = None) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+    def details(self) -> dict[str, object]:
+        return {} if self.code is None else {"code": self.code}
+
+
+class UnreachableError(StorageError):
+    """No connection could be made."""
+
+    kind = "unreachable"
+
+
+class TrustError(StorageError):
+    """TLS was refused, or the server's certificate is not to be trusted."""
+
+    kind = "trust"
+
+
+class LoginError(StorageError):
+    """The server does not let this user in."""
+
+    kind = "login"
+
+
+class BusyError(StorageError):
+    """The server takes no more connections at the moment."""
+
+    kind = "busy"
+
+
+class InterruptedTransferError(StorageError):
+    """A connection or a transfer broke; the same may work a moment later."""
+
+    kind = "interrupted"
+
+
+class SpaceError(StorageError):
+    """No space or no quota is left on the server."""
+
+    kind = "space"
+
+
+class MissingError(StorageError):
+    """There is no such file or directory, or none that this user may see."""
+
+    kind = "missing"
+
+
+class RefusedError(StorageError):
+    """The server says no, and will say no again."""
+
+    kind = "refused"
+
+
+class DamageError(BackupError):
+    """What is stored is not what was stored once."""
+
+    kind = "damage"
+
+
+class AbandonedError(BackupError):
+    """The work this belonged to was given up; what stopped it is told elsewhere."""
+
+    kind = "abandoned"
+
+
+class LockedError(BackupError):
+    """Another run is at work on the job."""
+
+    kind = "locked"
+
+
+class ForeignError(BackupError):
+    """The job belongs to another host."""
+
+    kind = "foreign"
+
+
+@contextmanager
+def told_as(deed: str) -> Iterator[None]:
+    """Turn what the host's file system raises into the sentence that *deed* begins."""
+    try:
+        yield
+    except OSError as error:
+        raise LocalError(f"{deed}: {error.strerror or error}.") from error
