@@ -1,0 +1,221 @@
+# Copyright (c) 2026, the stowage.ftp_backup contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Manifests: blocks of JSON lines in gzip members, with a footer from which everything is found.
+
+Source: ``docs/format.md``, section 3; gzip members and extra fields: RFC 1952.
+"""
+
+from __future__ import annotations
+
+import bisect
+import hashlib
+import json
+import struct
+import typing as t
+import zlib
+from contextlib import contextmanager
+
+from ..errors import DamageError
+from .entries import (
+    FORMAT,
+    Block,
+    Entry,
+    Header,
+    Part,
+    Problem,
+    Trailer,
+    VolumeUse,
+    entry_from_json,
+    entry_lines,
+    order_key,
+    places_from_json,
+)
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_BLOCK = 1024 * 1024
+_PLACES_A_LINE = 6000
+_LEVEL = 4
+_GZIP = 31  # zlib's window bits for a gzip member
+_MEMBER_LIMIT = 64 * 1024 * 1024
+FOOTER_SIZE = 34
+_TAIL = 64 * 1024
+
+
+def footer(trailer_offset: int) -> bytes:
+    """Return the empty gzip member whose extra field ``FB`` holds *trailer_offset* (64 bit, little endian)."""
+    head = struct.pack("<4sIBBH2sHQ", b"\x1f\x8b\x08\x04", 0, 0, 255, 12, b"FB", 8, trailer_offset)
+    return head + b"\x03\x00" + struct.pack("<II", 0, 0)  # an empty deflate stream, its checksum and its size
+
+
+class ManifestWriter:
+    """Writes a manifest to *write*, an entry at a time."""
+
+    def __init__(self, write: Callable[[bytes], object], header: Header) -> None:
+        self._write = write
+        self._offset = 0
+        self._blocks: list[Block] = []
+        self._lines: list[bytes] = []
+        self._pending = 0
+        self._first = b""
+        self._uses: dict[str, list[int]] = {}
+        self.entries = 0
+        self.size = 0
+        self._put(b"", header.to_line())
+
+    def add(self, entry: Entry) -> None:
+        """Append *entry*, which comes after all those before it in the order of the manifest."""
+        for line in entry_lines(entry, _PLACES_A_LINE):
+            if not self._lines:
+                self._first = entry.path
+            self._lines.append(line)
+            self._pending += len(line)
+            if self._pending >= _BLOCK:
+                self._flush()
+        self.entries += 1
+        if entry.kind == "f":
+            self.size += entry.size
+        for place in entry.places:
+            use = self._uses.setdefault(place.volume, [0, 0])
+            use[0] += 1
+            if entry.kind == "f":
+                use[1] += place.size
+
+    def _flush(self) -> None:
+        if self._lines:
+            self._put(self._first, b"".join(self._lines))
+            self._lines.clear()
+            self._pending = 0
+
+    def _put(self, first: bytes, lines: bytes) -> None:
+        member = _member(lines)
+        self._write(member)
+        self._blocks.append(Block(self._offset, len(member), first, hashlib.sha256(member).hexdigest()))
+        self._offset += len(member)
+
+    def finish(
+        self, *, complete: bool, problems: tuple[Problem, ...], parts: tuple[Part, ...], stored: dict[str, int]
+    ) -> Trailer:
+        """Write the trailer and the footer; *stored* gives the size of every volume in bytes."""
+        self._flush()
+        uses = {name: VolumeUse(count, stored[name], live) for name, (count, live) in sorted(self._uses.items())}
+        trailer = Trailer(self.entries, self.size, complete, problems, parts, uses, tuple(self._blocks))
+        self._write(_member(trailer.to_line()) + footer(self._offset))
+        return trailer
+
+    @property
+    def volumes(self) -> set[str]:
+        """The volumes that the entries written so far name."""
+        return set(self._uses)
+
+
+class ManifestReader:
+    """Reads a manifest of *size* bytes through ``read_at(offset, length)``, no more of it than is asked for.
+
+    Whatever is not as it was written raises :class:`~..errors.DamageError` with *name* in it.
+    """
+
+    def __init__(self, read_at: Callable[[int, int], bytes], size: int, name: str) -> None:
+        self._read_at = read_at
+        self._size = size
+        self._name = name
+        self.trailer = self._read_trailer()
+        self.header = self._read_header()
+
+    def _read_trailer(self) -> Trailer:
+        start = max(0, self._size - _TAIL)
+        tail = self._read_at(start, self._size - start)
+        offset = self._trailer_offset(tail)
+        if offset < start:
+            tail = self._read_at(offset, start - offset) + tail
+            start = offset
+        lines = self._unpacked(tail[offset - start : -FOOTER_SIZE])
+        with _damage_told(self._name, "trailer"):
+            return Trailer.from_json(json.loads(lines)["trailer"])
+
+    def _trailer_offset(self, tail: bytes) -> int:
+        end = tail[-FOOTER_SIZE:]
+        if len(end) == FOOTER_SIZE:
+            (offset,) = struct.unpack_from("<Q", end, 16)
+            if end == footer(offset) and offset < self._size - FOOTER_SIZE:
+                return int(offset)
+        raise DamageError(f"The manifest {self._name} has no footer: it is cut off or damaged.")
+
+    def _read_header(self) -> Header:
+        lines = self._block(self.trailer.blocks[0])
+        with _damage_told(self._name, "header"):
+            values = json.loads(lines)
+            if values["format"] != FORMAT:
+                raise DamageError(
+                    f"The manifest {self._name} has format {values['format']}, which this version does not know."
+                )
+            return Header.from_json(values)
+
+    def _block(self, block: Block) -> bytes:
+        stored = self._read_at(block.offset, block.length)
+        if hashlib.sha256(stored).hexdigest() != block.digest:
+            raise DamageError(f"The manifest {self._name} is damaged from byte {block.offset:,} on.")
+        return self._unpacked(stored)
+
+    def _unpacked(self, member: bytes) -> bytes:
+        unpacker = zlib.decompressobj(_GZIP)
+        try:
+            lines = unpacker.decompress(member, _MEMBER_LIMIT)
+        except zlib.error as error:
+            raise DamageError(f"The manifest {self._name} is damaged: {error}.") from error
+        if not unpacker.eof:
+            raise DamageError(f"The manifest {self._name} is damaged: a block does not end.")
+        return lines
+
+    def entries(self, prefix: bytes = b"") -> Iterator[Entry]:
+        """Yield the entries in order, from blocks that can hold *prefix* and what lies below it."""
+        entry: Entry | None = None
+        for values in self._lines_of(self._blocks_of(prefix)):
+            with _damage_told(self._name, "entries"):
+                if not values.get("n"):
+                    complete, entry = entry, entry_from_json(values)
+                elif entry is not None:
+                    complete, entry = None, entry._replace(places=entry.places + places_from_json(values["at"]))
+                else:
+                    complete = None  # it goes on from a block that was not asked for
+            if complete is not None:
+                yield complete
+        if entry is not None:
+            yield entry
+
+    def _blocks_of(self, prefix: bytes) -> tuple[Block, ...]:
+        blocks = self.trailer.blocks[1:]
+        if not prefix:
+            return blocks
+        key = order_key(prefix)
+        firsts = [order_key(block.first) for block in blocks]
+        # The block before, too, where one begins with what is wanted: a large file's entry may have begun there.
+        start = max(0, bisect.bisect_left(firsts, key) - 1)
+        end = start
+        while end < len(blocks) and (firsts[end] <= key or firsts[end].startswith(key)):
+            end += 1
+        return blocks[start:end]
+
+    def _lines_of(self, blocks: tuple[Block, ...]) -> Iterator[dict[str, t.Any]]:
+        for block in blocks:
+            for line in self._block(block).splitlines():
+                with _damage_told(self._name, f"block at byte {block.offset:,}"):
+                    values = json.loads(line)
+                yield values
+
+
+@contextmanager
+def _damage_told(name: str, where: str) -> Iterator[None]:
+    """Turn what a malformed line raises into the sentence that says where."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise DamageError(f"The manifest {name} is damaged: its {where} cannot be read.") from error
+
+
+def _member(content: bytes) -> bytes:
+    """Return *content* as one gzip member, the same bytes for the same content."""
+    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
+    return packer.compress(content) + packer.flush()

@@ -1,0 +1,96 @@
+# Copyright (c) 2026, the stowage.ftp_backup contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How things are called on the storage: ``docs/format.md``, section 1."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import typing as t
+from datetime import datetime, timezone
+from pathlib import PurePosixPath
+
+if t.TYPE_CHECKING:
+    from ..storage import Path
+
+_SLUG_LENGTH = 24
+_OTHER = re.compile(r"[^a-z0-9._-]")
+_RUN = r"(?P<run>\d{8}t\d{6}z-[0-9a-f]{6})"
+_MANIFEST = re.compile(r"(?P<seq>\d{6,})-" + _RUN + r"\.manifest\.gz")
+_VOLUME = re.compile(_RUN + r"-\d{6,}\.tar(?:\.gz|\.zst)?")
+_TEMPORARY = re.compile(r".+\." + _RUN + r"-\d+\.tmp")
+_RUN_TIME = "%Y%m%dt%H%M%Sz"
+
+
+def slug(name: str) -> str:
+    """Return the remote name of the exact *name*; distinct names never meet."""
+    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
+    readable = _OTHER.sub("-", name.lower()).lstrip("._-")[:_SLUG_LENGTH]
+    return f"{readable or 'x'}-{digest[:8]}"
+
+
+def run_id(started: datetime, random_hex: str) -> str:
+    """Return the id of a run that *started* then; *random_hex* is six digits of chance."""
+    return f"{started.astimezone(timezone.utc).strftime(_RUN_TIME)}-{random_hex}"
+
+
+def started_of(run: str) -> datetime:
+    """Return when the run of this id started, in UTC."""
+    return datetime.strptime(run.partition("-")[0], _RUN_TIME).replace(tzinfo=timezone.utc)
+
+
+def client_directory(client: str) -> Path:
+    """Return where the jobs of *client* lie."""
+    name = slug(client)
+    return PurePosixPath("clients") / name[-8:-6] / name
+
+
+def job_directory(client: str, job: str) -> Path:
+    """Return where the *job* of *client* lies."""
+    return client_directory(client) / slug(job)
+
+
+def manifest_path(job: Path, seq: int, run: str) -> Path:
+    """Return where the manifest with this sequence number lies in the directory *job*."""
+    return job / "points" / run[:6] / f"{seq:06d}-{run}.manifest.gz"
+
+
+def gone_path(manifest: Path, seq: int) -> Path:
+    """Return where the volumes are noted that go with a restore point."""
+    return manifest.with_name(f"{seq:06d}.gone")
+
+
+def parse_manifest_name(name: str) -> tuple[int, str] | None:
+    """Return sequence number and run id of a manifest's *name*, or None if it is no manifest's."""
+    found = _MANIFEST.fullmatch(name)
+    return (int(found["seq"]), found["run"]) if found else None
+
+
+def run_of(name: str) -> str | None:
+    """Return the id of the run that made the volume, the manifest or the temporary file *name*."""
+    for pattern in (_VOLUME, _MANIFEST, _TEMPORARY):
+        found = pattern.fullmatch(name)
+        if found:
+            return found["run"]
+    return None
+
+
+def is_temporary(name: str) -> bool:
+    """Tell whether *name* is that of a file whose upload was not finished."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+def slot_name(number: int) -> str:
+    """Return the name of the slot with this *number*, counted from 1."""
+    return f"s{number:02d}"
+
+
+def slot_number(pool: str) -> int | None:
+    """Return the number of the slot that *pool* names, or None if it is no slot."""
+    return int(pool[1:]) if re.fullmatch(r"s\d{2,}", pool) else None
+
+
+def is_pool(name: str) -> bool:
+    """Tell whether a directory of this *name* in a job holds volumes."""
+    return slot_number(name) is not None or name == "pool" or name.startswith("full-")
