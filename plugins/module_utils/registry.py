@@ -1,0 +1,270 @@
+# Copyright (c) 2026, the stowage.ftp_backup contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What this host keeps for itself: its identity, its declared destinations, and its state for each job."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import socket
+import typing as t
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+
+from .errors import LocalError, UsageError, told_as
+from .native.names import slug
+from .private_files import locked, read_json, write_json
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+NAME_LIMIT = 40
+_FINGERPRINT = re.compile(r"(?:[0-9a-fA-F]{2}:?){31}[0-9a-fA-F]{2}")
+
+
+@dataclass(frozen=True)
+class Destination:
+    """One place backups go to, as it was declared."""
+
+    name: str
+    host: str
+    username: str
+    directory: str = "."
+    port: int = 21
+    password: str | None = field(default=None, repr=False)
+    password_file: str | None = None
+    timeout: int = 30
+    max_retries: int = 5
+    max_connections: int = 4
+    tls: bool = True
+    validate_certs: bool = True
+    ca_path: str | None = None
+    certificate_fingerprints: tuple[str, ...] = ()
+
+    def shown(self) -> dict[str, t.Any]:
+        """Return what may be shown: everything but the password."""
+        values = asdict(self)
+        del values["password"]
+        values["certificate_fingerprints"] = list(self.certificate_fingerprints)
+        return values
+
+
+def check_name(name: str, what: str, limit: int | None = None) -> None:
+    """Raise unless *name* can be the name of a *what*: printable, without ``/``, and no longer than *limit*."""
+    if not name or not name.isprintable() or "/" in name:
+        raise UsageError(
+            f"The {what} name {name!r} cannot be used: it is empty, or holds a '/' or a control character."
+        )
+    if limit is not None and len(name) > limit:
+        raise UsageError(f"The {what} name {name!r} has {len(name)} characters, and {limit} is the limit.")
+
+
+def check_destination(destination: Destination) -> None:
+    """Raise unless every option of *destination* can work."""
+    check_name(destination.name, "destination", NAME_LIMIT)
+    for option in ("host", "username", "directory", "password"):
+        text = getattr(destination, option)
+        if any(mark in (text or "") for mark in "\r\n\0"):
+            raise UsageError(f"The {option} holds a line break or a NUL, which FTP cannot send.")
+    for option in ("host", "username"):
+        if not getattr(destination, option):
+            raise UsageError(f"The {option} is empty.")
+    if not 0 < destination.port < 65536:
+        raise UsageError(f"The port {destination.port} cannot be used: a port is a number from 1 to 65535.")
+    if destination.timeout < 1:
+        raise UsageError(f"timeout is {destination.timeout}, and 1 second is the least.")
+    for option in ("max_retries", "max_connections"):
+        if getattr(destination, option) < 0:
+            raise UsageError(f"{option} is {getattr(destination, option)}, and 0 (no limit) is the least.")
+    for fingerprint in destination.certificate_fingerprints:
+        _check_fingerprint(fingerprint)
+
+
+def _check_fingerprint(fingerprint: str) -> None:
+    if not _FINGERPRINT.fullmatch(fingerprint):
+        raise UsageError(
+            f"certificate_fingerprints holds {fingerprint!r}, which is no SHA-256 fingerprint: 64 hexadecimal"
+            " digits, with or without colons."
+        )
+
+
+class Registry(t.Protocol):
+    """The declared destinations of a host."""
+
+    def get(self, name: str) -> Destination | None:
+        """Return the destination called *name*, or None."""
+
+    def put(self, destination: Destination) -> None:
+        """Keep *destination* under its name."""
+
+    def remove(self, name: str) -> None:
+        """Forget the destination called *name*, if there is one."""
+
+    def names(self) -> list[str]:
+        """Return the names of all destinations in order."""
+
+
+def require(registry: Registry, name: str) -> Destination:
+    """Return the destination called *name*, or raise the sentence that lists those there are."""
+    destination = registry.get(name)
+    if destination is None:
+        known = ", ".join(repr(other) for other in registry.names()) or "none"
+        raise UsageError(f"There is no destination {name!r} on this host; declared are: {known}.")
+    return destination
+
+
+class FileRegistry:
+    """The destinations as files below *config_directory*, which only their owner can read."""
+
+    def __init__(self, config_directory: Path) -> None:
+        self._directory = config_directory / "destinations"
+
+    def _path(self, name: str) -> Path:
+        return self._directory / f"{slug(name)}.json"
+
+    def get(self, name: str) -> Destination | None:
+        path = self._path(name)
+        with told_as(f"Cannot read {path}"):
+            if not _is_there(path):
+                return None
+        return _destination_of(read_json(path), path)
+
+    def put(self, destination: Destination) -> None:
+        write_json(self._path(destination.name), asdict(destination))
+
+    def remove(self, name: str) -> None:
+        with told_as(f"Cannot remove the destination {name!r}"):
+            self._path(name).unlink(missing_ok=True)
+
+    def names(self) -> list[str]:
+        with told_as(f"Cannot list {self._directory}"):
+            paths = sorted(self._directory.glob("*.json"))
+        return sorted(_destination_of(read_json(path), path).name for path in paths)
+
+
+def _is_there(path: Path) -> bool:
+    """Tell whether *path* exists; that it lies below a file is an error and no answer."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _destination_of(values: dict[str, t.Any], path: Path) -> Destination:
+    try:
+        values["certificate_fingerprints"] = tuple(values.get("certificate_fingerprints", ()))
+        destination = Destination(**values)
+        check_destination(destination)
+    except (KeyError, TypeError, AttributeError, UsageError) as error:
+        raise LocalError(f"The file {path} does not describe a destination: declare it again.") from error
+    return destination
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who this host is on its destinations: a random id for life, and the client name it goes by."""
+
+    client_id: str
+    client: str
+
+
+def read_identity(config_directory: Path) -> Identity | None:
+    """Return who this host is, or None if it never made a backup."""
+    path = config_directory / "client.json"
+    if not path.exists():
+        return None
+    values = read_json(path)
+    try:
+        return Identity(str(values["id"]), str(values["name"]))
+    except KeyError as error:
+        raise LocalError(f"The file {path} does not say who this host is: it lacks {error}.") from error
+
+
+def new_identity(name: str) -> Identity:
+    """Return an identity nobody has, for a client called *name*."""
+    return Identity(secrets.token_hex(8), name)
+
+
+def write_identity(config_directory: Path, identity: Identity) -> None:
+    """Keep who this host is."""
+    write_json(config_directory / "client.json", {"id": identity.client_id, "name": identity.client})
+
+
+@dataclass(frozen=True)
+class Host:
+    """Where this host keeps what it knows, what it is called, and its clock and source of chance."""
+
+    config_directory: Path
+    state_directory: Path
+    now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
+    name: Callable[[], str] = socket.gethostname
+    chance: Callable[[], str] = lambda: secrets.token_hex(3)
+
+    def client_of(self, wanted: str | None) -> tuple[Identity, str, bool]:
+        """Return who we are, the client that is meant, and whether this is the first time it is asked."""
+        identity = read_identity(self.config_directory)
+        is_new = identity is None
+        identity = identity or new_identity(self.name() if wanted is None else wanted)
+        return identity, identity.client if wanted is None else wanted, is_new
+
+
+class DestinationState:
+    """What this host keeps of one destination: caches, the index, and a lock for each job."""
+
+    def __init__(self, state_directory: Path, destination: str) -> None:
+        self.directory = state_directory / slug(destination)
+
+    @property
+    def index(self) -> Path:
+        return self.directory / "index.sqlite"
+
+    def job(self, client: str, job: str) -> JobState:
+        return JobState(self.directory / "clients" / slug(client) / slug(job))
+
+
+class JobState:
+    """What this host keeps of one job."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    @property
+    def manifests(self) -> Path:
+        return self.directory / "manifests"
+
+    @property
+    def _clean(self) -> Path:
+        return self.directory / "clean"
+
+    def lock(self, job: str) -> AbstractContextManager[None]:
+        """Hold the host's own lock on the job; a dead run's is free at once, since the kernel gives it back."""
+        return locked(self.directory / "lock", f"The job {job!r} is already being backed up on this host")
+
+    @contextmanager
+    def marked(self) -> Iterator[bool]:
+        """Note on the host that the job's lock may stand empty; yield whether a run died while it was noted."""
+        mark = self.directory / "locking"
+        with told_as(f"Cannot write in {self.directory}"):
+            died_here = mark.exists()
+            mark.touch(mode=0o600)
+        try:
+            yield died_here
+        finally:
+            with told_as(f"Cannot write in {self.directory}"):
+                mark.unlink(missing_ok=True)
+
+    def is_clean(self) -> bool:
+        """Tell whether the last run on this host is known to have left nothing behind."""
+        return self._clean.exists()
+
+    def set_clean(self, *, is_clean: bool) -> None:
+        with told_as(f"Cannot write in {self.directory}"):
+            if is_clean:
+                self._clean.touch(mode=0o600)
+            else:
+                self._clean.unlink(missing_ok=True)

@@ -1,0 +1,283 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the stowage.ftp_backup contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: destination
+short_description: Declare an FTP destination for backups
+version_added: 0.1.0
+author:
+  - The stowage.ftp_backup contributors (@stowage)
+description:
+  - Declares, changes or forgets one FTP destination on the host, after proving that it works.
+  - The other modules of this collection name it by O(name).
+  - The declaration, with the password, is kept below O(config_directory), readable by its owner only.
+extends_documentation_fragment:
+  - stowage.ftp_backup.attributes
+  - stowage.ftp_backup.state
+attributes:
+  check_mode:
+    support: full
+    details:
+      - The server is connected to, logged in to and judged; nothing is written there or on the host.
+  diff_mode:
+    support: full
+    details:
+      - Of the password it shows only whether it would be another one.
+  idempotent:
+    support: full
+options:
+  name:
+    description:
+      - A name to recognize the destination by.
+      - At most 40 printable characters, any but V(/).
+    type: str
+    required: true
+  state:
+    description:
+      - With V(present) the destination is declared as the other options say.
+      - With V(absent) it is forgotten; the backups on the server stay where they are.
+    type: str
+    choices:
+      - present
+      - absent
+    default: present
+  directory:
+    description:
+      - Where the backups go, relative to the directory in which the login starts.
+      - It is made when O(validate=true). No other program should write there.
+    type: str
+    default: .
+  host:
+    description:
+      - The name or address of the FTP server. Needed with O(state=present).
+      - The server's certificate must be made out to it.
+    type: str
+  port:
+    description:
+      - The port of the FTP server.
+    type: int
+    default: 21
+  username:
+    description:
+      - The user to log in with. Needed with O(state=present).
+      - Make one for backups alone; do not use V(root).
+    type: str
+  password:
+    description:
+      - The password of O(username). It is kept on the host, readable by its owner only.
+    type: str
+  password_file:
+    description:
+      - A file on the host whose first line is the password. It is read anew by every run.
+    type: path
+  timeout:
+    description:
+      - How many seconds to wait for a connection, for a reply, and for the next byte of a transfer.
+    type: int
+    default: 30
+  max_retries:
+    description:
+      - How many failed attempts to connect make a run fail, with V(0) for no limit.
+      - A wrong password, an untrusted certificate and a refusal are never tried again.
+      - While O(validate=true) proves the destination, only a busy server is tried again.
+    type: int
+    default: 5
+  max_connections:
+    description:
+      - How many connections a run may have open at the same time, with V(0) for no limit.
+    type: int
+    default: 4
+  tls:
+    description:
+      - Whether the connections are secured by explicit TLS (C(AUTH TLS)).
+      - A server that refuses TLS is never talked to in plain text unless this is V(false).
+    type: bool
+    default: true
+  validate_certs:
+    description:
+      - Whether the server's certificate must be signed by a trusted authority and made out to O(host).
+      - Set to V(false) only together with O(certificate_fingerprints).
+    type: bool
+    default: true
+  ca_path:
+    description:
+      - A file on the host with the certificates to trust, in PEM form, instead of those of the system.
+    type: path
+  certificate_fingerprints:
+    description:
+      - SHA-256 fingerprints of server certificates, in hexadecimal digits with or without colons.
+      - If there are any, the server must show one of them, besides what O(validate_certs) demands.
+    type: list
+    elements: str
+    default: []
+  validate:
+    description:
+      - Whether to prove that the destination works before it is declared - connect, log in, judge the server, make the
+        directory, and write, rename, lock, read and delete there.
+      - The files V(readme.txt), V(recover.py) and V(destination.json) are put there if they are missing.
+    type: bool
+    default: true
+seealso:
+  - module: stowage.ftp_backup.destination_info
+  - module: stowage.ftp_backup.backup
+"""
+
+EXAMPLES = r"""
+- name: Declare the storage that came with the server
+  stowage.ftp_backup.destination:
+    name: Provider storage
+    host: backup.example.com
+    username: web01
+    password: "{{ vault_ftp_password }}"
+    directory: backups
+
+- name: Declare a NAS with a certificate of its own
+  stowage.ftp_backup.destination:
+    name: NAS in the cellar
+    host: nas.example.com
+    port: 2121
+    username: backup
+    password_file: /root/nas.password
+    validate_certs: false
+    certificate_fingerprints:
+      - 4f:3a:9d:0c:71:be:52:8e:66:0f:a1:94:d7:38:c5:2b:e9:40:7d:13:5c:aa:86:f2:0b:59:e4:31:97:cd:68:12
+
+- name: Forget a destination; its backups stay on the server
+  stowage.ftp_backup.destination:
+    name: NAS in the cellar
+    state: absent
+"""
+
+RETURN = r"""
+destination:
+  description:
+    - The destination as it is declared, without the password; the one that was forgotten with O(state=absent).
+  returned: success
+  type: dict
+  sample:
+    name: Provider storage
+    host: backup.example.com
+    port: 21
+    username: web01
+    directory: backups
+    tls: true
+server:
+  description: What the server shows of itself.
+  returned: when O(state=present) and O(validate=true)
+  type: dict
+  contains:
+    banner:
+      description: The greeting.
+      type: str
+      returned: always
+      sample: 220---------- Welcome to Pure-FTPd [privsep] [TLS] ----------
+    syst:
+      description: The answer to C(SYST).
+      type: str
+      returned: always
+      sample: "215 UNIX Type: L8"
+    feat:
+      description: The features that the server lists.
+      type: list
+      elements: str
+      returned: always
+      sample: [EPSV, MLSD, SIZE]
+    pwd:
+      description: The directory in which the login starts.
+      type: str
+      returned: always
+      sample: /
+    verdict:
+      description: Whether the server is hosted on V(unix), on V(windows), or V(unidentified).
+      type: str
+      returned: always
+      sample: unix
+    rule:
+      description: The observation that decided the verdict.
+      type: str
+      returned: always
+      sample: the greeting names a Unix server
+failure:
+  description: What kind of error ended the module, and the code of the server's reply if there was one.
+  returned: failure
+  type: dict
+  sample:
+    kind: login
+    code: 530
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.destination import ensure_absent, ensure_present
+from ..module_utils.module import STATE_OPTIONS, run
+from ..module_utils.registry import Destination, FileRegistry
+
+if TYPE_CHECKING:
+    from ..module_utils.outcome import Outcome
+
+
+def manage(module: AnsibleModule) -> Outcome:
+    params = module.params
+    registry = FileRegistry(Path(params["config_directory"]))
+    if params["state"] == "absent":
+        return ensure_absent(registry, params["name"], check_mode=module.check_mode)
+
+    wanted = Destination(
+        name=params["name"],
+        host=params["host"],
+        port=params["port"],
+        username=params["username"],
+        password=params["password"],
+        password_file=params["password_file"],
+        directory=params["directory"],
+        timeout=params["timeout"],
+        max_retries=params["max_retries"],
+        max_connections=params["max_connections"],
+        tls=params["tls"],
+        validate_certs=params["validate_certs"],
+        ca_path=params["ca_path"],
+        certificate_fingerprints=tuple(params["certificate_fingerprints"]),
+    )
+    return ensure_present(registry, wanted, validate=params["validate"], check_mode=module.check_mode)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            **STATE_OPTIONS,
+            "name": {"type": "str", "required": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "directory": {"type": "str", "default": "."},
+            "host": {"type": "str"},
+            "port": {"type": "int", "default": 21},
+            "username": {"type": "str"},
+            "password": {"type": "str", "no_log": True},
+            "password_file": {"type": "path", "no_log": False},
+            "timeout": {"type": "int", "default": 30},
+            "max_retries": {"type": "int", "default": 5},
+            "max_connections": {"type": "int", "default": 4},
+            "tls": {"type": "bool", "default": True},
+            "validate_certs": {"type": "bool", "default": True},
+            "ca_path": {"type": "path"},
+            "certificate_fingerprints": {"type": "list", "elements": "str", "default": []},
+            "validate": {"type": "bool", "default": True},
+        },
+        required_if=[
+            ("state", "present", ["host", "username"]),
+            ("state", "present", ["password", "password_file"], True),
+        ],
+        mutually_exclusive=[("password", "password_file")],
+        supports_check_mode=True,
+    )
+    run(module, lambda: manage(module))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the stowage.ftp_backup contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: destination_info
+short_description: List the declared FTP destinations
+version_added: 0.1.0
+author:
+  - The stowage.ftp_backup contributors (@stowage)
+description:
+  - Lists the destinations that are declared on the host, never with a password.
+extends_documentation_fragment:
+  - stowage.ftp_backup.attributes
+  - stowage.ftp_backup.attributes.info_module
+  - stowage.ftp_backup.state
+options:
+  name:
+    description:
+      - The destination to describe. Without it, all of them are.
+    type: str
+  probe:
+    description:
+      - Whether to connect to each server and tell what it shows of itself. Nothing is written there.
+      - A server that cannot be reached does not fail the module; its RV(destinations[].failure) says why.
+    type: bool
+    default: false
+seealso:
+  - module: stowage.ftp_backup.destination
+"""
+
+EXAMPLES = r"""
+- name: List all destinations
+  stowage.ftp_backup.destination_info:
+  register: result
+
+- name: Ask one server what it is
+  stowage.ftp_backup.destination_info:
+    name: Provider storage
+    probe: true
+"""
+
+RETURN = r"""
+destinations:
+  description: The declared destinations, by name.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The name of the destination.
+      type: str
+      returned: always
+      sample: Provider storage
+    host:
+      description: The name or address of the FTP server.
+      type: str
+      returned: always
+      sample: backup.example.com
+    port:
+      description: The port of the FTP server.
+      type: int
+      returned: always
+      sample: 21
+    username:
+      description: The user to log in with.
+      type: str
+      returned: always
+      sample: web01
+    password_file:
+      description: The file that holds the password, or V(null) where the declaration holds it.
+      type: str
+      returned: always
+      sample: null
+    directory:
+      description: Where the backups go, relative to the directory in which the login starts.
+      type: str
+      returned: always
+      sample: backups
+    timeout:
+      description: How many seconds are waited for the server.
+      type: int
+      returned: always
+      sample: 30
+    max_retries:
+      description: How many failed attempts to connect make a run fail.
+      type: int
+      returned: always
+      sample: 5
+    max_connections:
+      description: How many connections a run may have open at the same time.
+      type: int
+      returned: always
+      sample: 4
+    tls:
+      description: Whether the connections are secured by explicit TLS.
+      type: bool
+      returned: always
+      sample: true
+    validate_certs:
+      description: Whether the server's certificate is verified.
+      type: bool
+      returned: always
+      sample: true
+    ca_path:
+      description: The file with the certificates that are trusted, or V(null) for those of the system.
+      type: str
+      returned: always
+      sample: null
+    certificate_fingerprints:
+      description: The fingerprints of which the server must show one, if there are any.
+      type: list
+      elements: str
+      returned: always
+      sample: []
+    server:
+      description: What the server shows of itself, with the keys of RV(stowage.ftp_backup.destination#module:server).
+      type: dict
+      returned: when O(probe=true) and the server could be reached
+      sample:
+        verdict: unix
+        rule: the greeting names a Unix server
+    failure:
+      description: Why the server could not be asked.
+      type: dict
+      returned: when O(probe=true) and the server could not be reached
+      sample:
+        kind: unreachable
+        msg: "Cannot connect to backup.example.com:21: Connection refused."
+failure:
+  description: What kind of error ended the module.
+  returned: failure
+  type: dict
+  sample:
+    kind: usage
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.destination import list_destinations
+from ..module_utils.module import STATE_OPTIONS, run
+from ..module_utils.registry import FileRegistry
+
+if TYPE_CHECKING:
+    from ..module_utils.outcome import Outcome
+
+
+def describe(module: AnsibleModule) -> Outcome:
+    registry = FileRegistry(Path(module.params["config_directory"]))
+    return list_destinations(registry, module.params["name"], probe=module.params["probe"])
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            **STATE_OPTIONS,
+            "name": {"type": "str"},
+            "probe": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    run(module, lambda: describe(module))
+
+
+if __name__ == "__main__":
+    main()

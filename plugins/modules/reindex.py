@@ -1,0 +1,132 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the stowage.ftp_backup contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: reindex
+short_description: Rebuild the index of a destination
+version_added: 0.1.0
+author:
+  - The stowage.ftp_backup contributors (@stowage)
+description:
+  - Rebuilds the index that a host keeps of a destination from what lies there, and from nothing else. A host that has
+    never seen the destination needs no more than its declaration.
+  - Run it on a new host, after the state directory was lost, or to see what other hosts have stored. The host's own
+    backups keep the index up to date by themselves.
+  - What was fetched once is not fetched again. Until everything has been read, the old index stays in place; a backup
+    that ends meanwhile is not lost.
+  - What is damaged is told as a warning and in RV(damaged), and stops nothing else.
+extends_documentation_fragment:
+  - stowage.ftp_backup.attributes
+  - stowage.ftp_backup.state
+  - stowage.ftp_backup.job
+attributes:
+  check_mode:
+    support: full
+    details:
+      - The destination is read just the same, but nothing of it is kept.
+  diff_mode:
+    support: full
+    details:
+      - It lists the restore points that the index loses, gets, or tells something else about.
+  idempotent:
+    support: full
+options:
+  client:
+    description:
+      - The only client to look at. Of all others, the index keeps what it has.
+      - Without it, everything on the destination is looked at.
+    type: str
+seealso:
+  - module: stowage.ftp_backup.backup_info
+"""
+
+EXAMPLES = r"""
+- name: Find out what lies on the destination
+  stowage.ftp_backup.reindex:
+    destination: Provider storage
+
+- name: Learn of the backups of one host
+  stowage.ftp_backup.reindex:
+    destination: Provider storage
+    client: web01
+"""
+
+RETURN = r"""
+new:
+  description: How many restore points were found that the index did not have.
+  returned: success
+  type: int
+  sample: 2
+gone:
+  description: How many restore points the index had that are there no more.
+  returned: success
+  type: int
+  sample: 1
+unchanged:
+  description: How many restore points were found that the index had already.
+  returned: success
+  type: int
+  sample: 12
+damaged:
+  description:
+    - What cannot be read, in a sentence each. Where only some entries of a restore point are concerned, it stands in
+      the index as a damaged one.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - The manifest 000042-20261122t030000z-1f9c2a.manifest.gz has no footer, it is cut off or damaged.
+jobs:
+  description: How many jobs there are.
+  returned: success
+  type: int
+  sample: 2
+points:
+  description: How many restore points there are, without those that cannot be read at all.
+  returned: success
+  type: int
+  sample: 14
+failure:
+  description: What kind of error ended the module, and the code of the server's reply if there was one.
+  returned: failure
+  type: dict
+  sample:
+    kind: login
+    code: 530
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.module import JOB_OPTIONS, run
+from ..module_utils.registry import FileRegistry
+from ..module_utils.reindex import reindex
+
+if TYPE_CHECKING:
+    from ..module_utils.outcome import Outcome
+
+
+def rebuild(module: AnsibleModule) -> Outcome:
+    params = module.params
+    return reindex(
+        FileRegistry(Path(params["config_directory"])),
+        Path(params["state_directory"]),
+        params["destination"],
+        client=params["client"],
+        check_mode=module.check_mode,
+    )
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=dict(JOB_OPTIONS), supports_check_mode=True)
+    run(module, lambda: rebuild(module))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the stowage.ftp_backup contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: restore
+short_description: Bring back a restore point or parts of it
+version_added: 0.1.0
+author:
+  - The stowage.ftp_backup contributors (@stowage)
+description:
+  - Brings back a whole restore point, or some of its paths, to a directory of your choice or to where they came from.
+  - What is already as it should be is not fetched. A file appears under its name only when it is complete and checked.
+  - Nothing outside of the target is ever touched, and no symbolic link in it is followed.
+extends_documentation_fragment:
+  - stowage.ftp_backup.attributes
+  - stowage.ftp_backup.state
+  - stowage.ftp_backup.job
+attributes:
+  check_mode:
+    support: full
+    details:
+      - The restore point is compared with what lies in the target, and nothing is written.
+  diff_mode:
+    support: full
+    details:
+      - It lists what would be created and what would be replaced, the first 100 of each.
+  idempotent:
+    support: full
+    details:
+      - With O(overwrite=always) every run restores everything.
+options:
+  job:
+    description:
+      - The job whose restore point is wanted.
+    type: str
+    required: true
+  point:
+    description:
+      - The restore point - V(latest), the id of one, or a date such as V(2026-11-22) or V(2026-11-22T03:00:00Z), which
+        means the newest one that is not after it.
+      - A bare date is the end of that day. Times are UTC unless they carry an offset.
+      - V(latest) and dates pass over restore points that are damaged, with a warning.
+    type: str
+    default: latest
+  paths:
+    description:
+      - What to bring back, as absolute paths. Without it, everything is.
+      - A path means itself and everything below it. V(*) and V(?) match within a name, V(**) across directories, and a
+        backslash takes the meaning from what follows.
+    type: list
+    elements: str
+    default: []
+  target:
+    description:
+      - The directory below which everything is put under its full path, so V(/etc/hosts) comes to C(TARGET/etc/hosts).
+      - Either this or O(in_place) is needed.
+    type: path
+  in_place:
+    description:
+      - Whether to bring everything back to where it came from.
+    type: bool
+    default: false
+  overwrite:
+    description:
+      - What to do with a file that is there already.
+      - With V(changed) it is replaced unless it is equal, which means the same type, size and time of modification, or
+        the same content with O(checksum=true). Where only its mode, owner or time differ, those are set.
+      - With V(always) it is replaced in any case.
+      - With V(never) it is left as it is.
+    type: str
+    choices:
+      - changed
+      - always
+      - never
+    default: changed
+  owner:
+    description:
+      - Who owns what is restored. Only root can give files away; for anybody else it is always V(current).
+      - With V(keep) the owner's and group's numbers are those of the backup.
+      - With V(map) their names are, where this host knows them.
+      - With V(current) it is the user who restores.
+    type: str
+    choices:
+      - keep
+      - map
+      - current
+    default: keep
+  checksum:
+    description:
+      - Whether to compare files by their content, which reads them, and not by size and time of modification.
+    type: bool
+    default: false
+seealso:
+  - module: stowage.ftp_backup.backup
+  - module: stowage.ftp_backup.backup_info
+"""
+
+EXAMPLES = r"""
+- name: Bring back one file as it was on Tuesday, to look at it first
+  stowage.ftp_backup.restore:
+    destination: Provider storage
+    job: web sites
+    point: "2026-11-17"
+    paths:
+      - /srv/www/shop/config.php
+    target: /root/restored
+
+- name: Bring everything back to where it came from
+  stowage.ftp_backup.restore:
+    destination: Provider storage
+    job: web sites
+    in_place: true
+"""
+
+RETURN = r"""
+point:
+  description: The restore point, with the keys of RV(stowage.ftp_backup.backup#module:point).
+  returned: success
+  type: dict
+  sample:
+    id: 20261122t030000z-1f9c2a
+    seq: 42
+    complete: true
+restored:
+  description: How many things were created, replaced or given other metadata, by their kind.
+  returned: success
+  type: dict
+  sample:
+    files: 18
+    directories: 3
+    links: 0
+    others: 1
+bytes:
+  description: The size of the files whose content was restored.
+  returned: success
+  type: int
+  sample: 734003200
+bytes_received:
+  description: How many bytes were fetched from the server.
+  returned: success
+  type: int
+  sample: 294912000
+failure:
+  description: What kind of error ended the module, and the code of the server's reply if there was one.
+  returned: failure
+  type: dict
+  sample:
+    kind: damage
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.module import JOB_OPTIONS, run
+from ..module_utils.registry import FileRegistry, Host
+from ..module_utils.restore import Wish, restore
+
+if TYPE_CHECKING:
+    from ..module_utils.outcome import Outcome
+
+
+def bring_back(module: AnsibleModule) -> Outcome:
+    params = module.params
+    config_directory = Path(params["config_directory"])
+    wish = Wish(
+        destination=params["destination"],
+        job=params["job"],
+        client=params["client"],
+        point=params["point"],
+        paths=tuple(params["paths"]),
+        target=Path("/" if params["in_place"] else params["target"]),
+        overwrite=params["overwrite"],
+        owner=params["owner"],
+        checksum=params["checksum"],
+    )
+    host = Host(config_directory, Path(params["state_directory"]))
+    return restore(FileRegistry(config_directory), host, wish, check_mode=module.check_mode)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            **JOB_OPTIONS,
+            "job": {"type": "str", "required": True},
+            "point": {"type": "str", "default": "latest"},
+            "paths": {"type": "list", "elements": "str", "default": []},
+            "target": {"type": "path"},
+            "in_place": {"type": "bool", "default": False},
+            "overwrite": {"type": "str", "choices": ["changed", "always", "never"], "default": "changed"},
+            "owner": {"type": "str", "choices": ["keep", "map", "current"], "default": "keep"},
+            "checksum": {"type": "bool", "default": False},
+        },
+        required_if=[("in_place", False, ["target"])],
+        mutually_exclusive=[("target", "in_place")],
+        supports_check_mode=True,
+    )
+    run(module, lambda: bring_back(module))
+
+
+if __name__ == "__main__":
+    main()
