@@ -1,0 +1,343 @@
+# Copyright (c) 2026, the stowage.ftp_backup contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One run at a time: on one host, between hosts, and after runs that died or stood still."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import signal
+import threading
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import BackupError, ForeignError, LockedError
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.lock import JobLock
+from tests.engine.child import Strike
+from tests.engine.site import Site
+from tests.engine.tidy import assert_tidy, points_of
+from tests.engine.trees import make_tree, tree_of
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ansible_collections.stowage.ftp_backup.plugins.module_utils.storage import Storage
+    from tests.servers.server import FtpServer
+
+JOB = PurePosixPath("job")
+OURS, THEIRS = "0123456789abcdef", "fedcba9876543210"
+STOPPED_BEFORE_COMMIT = Strike(pattern=r"^RNFR [^\n]*manifest", number=signal.SIGSTOP)
+
+
+class Clock:
+    """A virtual clock: whoever pauses moves it; something may happen at each pause."""
+
+    def __init__(self, happens: Callable[[], None] = lambda: None) -> None:
+        self.now = 0.0
+        self._happens = happens
+
+    def __call__(self) -> float:
+        return self.now
+
+    def pause(self, seconds: float) -> None:
+        self.now += seconds
+        self._happens()
+
+
+def never(_seconds: float) -> None:
+    pytest.fail("there was nothing to wait for")
+
+
+def run_id(number: int) -> str:
+    return f"20260101t000000z-{number:06x}"
+
+
+@pytest.fixture
+def sites(each_server: FtpServer, tmp_path: Path) -> Site:
+    """A host whose destination is declared, on each server."""
+    (tmp_path / "host").mkdir()
+    site = Site(each_server, tmp_path / "host", tmp_path / "srv")
+    site.declare(max_connections=20)
+    return site
+
+
+@pytest.fixture
+def storage(sites: Site) -> Iterator[Storage]:
+    """An opened storage with the directory of a job."""
+    with sites.storage() as storage:
+        storage.ensure_directories([JOB])
+        yield storage
+
+
+def lock_of(storage: Storage, owner: str, number: int, clock: Clock | None = None) -> JobLock:
+    """Return the lock of a run that never waits, unless it has a *clock*."""
+    if clock is None:
+        return JobLock(storage, JOB, owner, run_id(number), pause=never)
+    return JobLock(storage, JOB, owner, run_id(number), clock=clock, pause=clock.pause)
+
+
+def names_in(storage: Storage, directory: PurePosixPath) -> list[str]:
+    return sorted(entry.name for entry in storage.list_directory(directory))
+
+
+# the lock itself, on each server
+
+
+def test_a_lock_is_one_directory_inside_another_and_goes_without_a_trace(storage: Storage) -> None:
+    lock = lock_of(storage, OURS, 1)
+
+    lock.acquire()
+    lock.prove()
+    lock.beat()
+    lock.prove()
+
+    assert names_in(storage, JOB / "lock") == [f"{OURS}.{run_id(1)}.1"]
+    lock.release()
+    assert storage.list_directory(JOB) == []
+
+
+def test_the_lock_of_a_dead_run_of_this_host_is_taken_over_at_once(storage: Storage) -> None:
+    lock_of(storage, OURS, 1).acquire()
+
+    second = lock_of(storage, OURS, 2)
+    second.acquire()
+
+    second.prove()
+    assert second.took_over
+    assert names_in(storage, JOB) == ["lock"]
+
+
+def test_a_foreign_lock_that_lives_is_respected(storage: Storage) -> None:
+    living = lock_of(storage, THEIRS, 1)
+    living.acquire()
+    clock = Clock(living.beat)
+
+    with pytest.raises(LockedError, match=f"run {run_id(1)} of another host .client id {THEIRS}.*sign of life"):
+        lock_of(storage, OURS, 2, clock).acquire()
+
+    assert clock.now < 60
+    living.prove()
+
+
+def test_a_foreign_lock_that_stands_still_for_ten_minutes_is_taken_over(storage: Storage) -> None:
+    dead = lock_of(storage, THEIRS, 1)
+    dead.acquire()
+    clock = Clock()
+    lock = lock_of(storage, OURS, 2, clock)
+
+    lock.acquire()
+
+    assert 600 <= clock.now < 660
+    lock.prove()
+    with pytest.raises(LockedError, match="no longer that of this run"):
+        dead.prove()
+
+
+def test_an_empty_lock_is_taken_over_after_ten_minutes_as_well(storage: Storage) -> None:
+    storage.ensure_directories([JOB / "lock"])
+    clock = Clock()
+    lock = lock_of(storage, OURS, 2, clock)
+
+    lock.acquire()
+
+    assert 600 <= clock.now < 660
+    lock.prove()
+
+
+def test_a_foreign_lock_that_is_given_back_is_taken_without_taking_over(storage: Storage) -> None:
+    living = lock_of(storage, THEIRS, 1)
+    living.acquire()
+    lock = lock_of(storage, OURS, 2, Clock(living.release))
+
+    lock.acquire()
+
+    lock.prove()
+    assert not lock.took_over
+
+
+def test_a_lock_that_was_given_back_and_taken_by_a_third_is_the_thirds(storage: Storage) -> None:
+    first, third = lock_of(storage, THEIRS, 1), lock_of(storage, "a" * 16, 3)
+    first.acquire()
+
+    class HandedOn:
+        """A storage on which the third takes the lock right after it was seen to be free."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(storage, name)
+
+        def has_directory(self, directory: PurePosixPath) -> bool:
+            answer = storage.has_directory(directory)
+            if not answer and directory == JOB / "lock":
+                third.acquire()
+            return answer
+
+    clock = Clock(first.release)
+    handed_on: t.Any = HandedOn()
+    lock = JobLock(
+        handed_on, JOB, OURS, run_id(2), clock=clock, pause=lambda s: clock.pause(s) if clock.now == 0 else third.beat()
+    )
+
+    with pytest.raises(LockedError):
+        lock.acquire()
+
+    third.prove()
+
+
+def test_of_two_that_find_a_lock_dead_only_one_takes_it_over(storage: Storage) -> None:
+    lock_of(storage, THEIRS, 1).acquire()
+    faster = lock_of(storage, OURS, 2, Clock())
+    times = itertools.chain([0.0, 0.0], itertools.repeat(700.0))
+
+    def now() -> float:
+        """Look at the clock; what the slower one reads last is that time is up, and just then the other acts."""
+        moment = next(times)
+        if moment > 0 and not faster.took_over:
+            faster.acquire()
+        return moment
+
+    def let_it_live(_seconds: float) -> None:
+        if faster.took_over:
+            faster.beat()
+
+    slower = JobLock(storage, JOB, "a" * 16, run_id(3), clock=now, pause=let_it_live)
+    with pytest.raises(LockedError):
+        slower.acquire()
+
+    faster.prove()
+
+
+def test_of_sixteen_threads_exactly_one_takes_the_lock(storage: Storage) -> None:
+    taken: list[JobLock] = []
+    start = threading.Barrier(16)
+
+    def let_it_live(_seconds: float) -> None:
+        for lock in taken:
+            lock.beat()
+
+    def try_to_take(number: int) -> str:
+        lock = JobLock(storage, JOB, f"{number:016x}", run_id(number), clock=lambda: 0.0, pause=let_it_live)
+        start.wait()
+        try:
+            lock.acquire()
+        except LockedError:
+            return "refused"
+        taken.append(lock)
+        return "taken"
+
+    with ThreadPoolExecutor(16) as threads:
+        outcomes = list(threads.map(try_to_take, range(16)))
+
+    assert sorted(outcomes) == ["refused"] * 15 + ["taken"]
+    taken[0].prove()
+
+
+# runs
+
+
+def test_a_second_run_on_the_same_host_is_refused_while_the_first_goes_on(site: Site) -> None:
+    make_tree(site.source, big=0)
+    with site.start(STOPPED_BEFORE_COMMIT) as run:
+        run.wait_until_stopped()
+
+        with pytest.raises(LockedError) as refusal:
+            site.back_up()
+        assert site.back_up("other").changed
+
+        run.go_on()
+        result = run.result()
+    assert re.fullmatch(r"The job 'nightly' is already being backed up on this host.*\d+.*", str(refusal.value))
+    assert result["point"]["seq"] == 1
+    assert site.restored() == tree_of(site.source)
+
+
+def test_another_host_under_the_same_client_name_is_refused_unless_it_adopts(site: Site, tmp_path: Path) -> None:
+    make_tree(site.source, big=0)
+    site.back_up()
+    other = site.as_other_host(tmp_path / "other")
+
+    with pytest.raises(ForeignError, match="adopt: true"):
+        other.back_up()
+    assert len(points_of(site.job)) == 1
+
+    assert other.back_up(adopt=True).values["point"]["seq"] == 2
+    assert other.back_up().values["point"]["seq"] == 3
+    with pytest.raises(ForeignError, match="adopt: true"):
+        site.back_up()
+    assert_tidy(site.job)
+    for point in points_of(site.job):
+        assert site.restored(point.run) == tree_of(site.source)
+
+
+def test_a_run_whose_lock_was_taken_over_commits_nothing_and_says_so(site: Site) -> None:
+    make_tree(site.source, big=0)
+    site.back_up()
+    before = tree_of(site.source)
+    (site.source / "text").write_bytes(b"changed")
+    with site.start(Strike(pattern=r"^STOR [^\n]*manifest", number=signal.SIGSTOP)) as run:
+        run.wait_until_stopped()
+        clock = Clock()
+        with site.storage() as storage:
+            directory = PurePosixPath(site.job.relative_to(site.server.root))
+            other = JobLock(storage, directory, THEIRS, run_id(1), clock=clock, pause=clock.pause)
+            other.acquire()
+
+            run.go_on()
+            result = run.result()
+
+            other.prove()
+            other.release()
+    assert result["kind"] == "locked"
+    assert "taken over" in result["msg"]
+    assert "Nothing was committed" in result["msg"]
+    assert [point.seq for point in points_of(site.job)] == [1]
+    assert site.restored() == before
+    assert site.back_up().values["point"]["seq"] == 2
+    assert_tidy(site.job)
+
+
+def test_a_run_takes_the_lock_of_a_dead_run_of_this_host_over_at_once(site: Site) -> None:
+    make_tree(site.source, big=0)
+    site.kill_run(STOPPED_BEFORE_COMMIT._replace(number=signal.SIGKILL))
+    assert list(site.job.glob("lock/*"))
+
+    point = site.back_up().values["point"]
+
+    assert point["duration"] < 15
+    assert_tidy(site.job)
+
+
+def test_every_refusal_is_one_sentence_without_a_password(site: Site, tmp_path: Path) -> None:
+    make_tree(site.source, big=0)
+    site.back_up()
+    other = site.as_other_host(tmp_path / "other")
+
+    with pytest.raises(BackupError) as refusal:
+        other.back_up()
+
+    assert site.server.password not in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_run_whose_lock_was_taken_over_after_its_commit_removes_nothing_and_says_so(site: Site) -> None:
+    make_tree(site.source, big=0)
+    site.back_up(last=1)
+    with site.start(Strike(pattern=r"^RETR [^\n]*manifest", number=signal.SIGSTOP), last=1) as run:
+        run.wait_until_stopped()  # it has published its manifest and is about to read it back
+        clock = Clock()
+        with site.storage() as storage:
+            directory = PurePosixPath(site.job.relative_to(site.server.root))
+            other = JobLock(storage, directory, THEIRS, run_id(1), clock=clock, pause=clock.pause)
+            other.acquire()
+
+            run.go_on()
+            result = run.result()
+
+            other.release()
+    assert result["point"]["seq"] == 2
+    assert result["pruned"] == []
+    assert any("none was removed" in warning for warning in result["warnings"])
+    assert [point.seq for point in points_of(site.job)] == [1, 2]

@@ -1,0 +1,128 @@
+# Copyright (c) 2026, the stowage.ftp_backup contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The FTP storage does what every storage does, on each server."""
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import PurePosixPath
+
+import pytest
+
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.destination import open_pool
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import MissingError, UsageError
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.pool import Patience
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.storage import (
+    FtpStorage,
+    checked_directory,
+    root_of,
+)
+from tests.engine.site import NAME, Site
+from tests.unit.storage_contract import BOX, CONTENT, FILE, StorageContract, write
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ansible_collections.stowage.ftp_backup.plugins.module_utils.storage import Buffer, Storage
+    from tests.servers.server import FtpServer
+
+
+@pytest.fixture
+def storage(each_server: FtpServer, tmp_path: Path) -> Iterator[Storage]:
+    (tmp_path / "host").mkdir()
+    site = Site(each_server, tmp_path / "host", tmp_path / "srv")
+    site.declare()
+    with site.storage() as storage:
+        yield storage
+
+
+@pytest.fixture
+def impatient(each_server: FtpServer, tmp_path: Path) -> Iterator[Storage]:
+    """A storage that must do everything at the first attempt."""
+    (tmp_path / "host").mkdir()
+    site = Site(each_server, tmp_path / "host", tmp_path / "srv")
+    site.declare()
+    destination = site.registry.get(NAME)
+    assert destination is not None
+    with open_pool(destination, Patience(1)) as pool:
+        yield FtpStorage(
+            pool, destination.directory, "20260101t000000z-abcdef", pause=lambda _seconds: pytest.fail("it failed once")
+        )
+
+
+class TestFtpStorage(StorageContract):
+    """The whole contract; the fixture is the module's."""
+
+
+def test_slices_of_all_sizes_leave_the_connection_in_step(storage: Storage) -> None:
+    content = bytes(range(256)) * 20_000
+    write(storage, FILE, content)
+
+    for number in range(12):
+        start, length = 401_000 * number, (1_000, 100_000, 3_000_000)[number % 3]
+        assert storage.read(FILE, start, length) == content[start : start + length]
+        assert storage.sizes([FILE, BOX / "missing"]) == [len(content), None]
+
+
+def test_what_gives_up_in_the_middle_leaves_nothing_and_the_next_write_works(storage: Storage) -> None:
+    storage.ensure_directories([BOX])
+
+    def broken() -> Iterator[Buffer]:
+        yield CONTENT
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        storage.write(FILE, broken)
+
+    assert storage.sizes([FILE]) == [None]
+    assert write(storage, FILE) == len(CONTENT)
+    assert storage.read(FILE) == CONTENT
+
+
+def test_more_questions_and_deletions_than_a_window_are_answered_in_order(storage: Storage) -> None:
+    storage.ensure_directories([BOX])
+    paths = [BOX / f"f{number:03d}" for number in range(120)]
+    for path in paths[::8]:
+        write(storage, path, path.name.encode())
+
+    expected: list[int | None] = [4 if number % 8 == 0 else None for number in range(120)]
+    assert storage.sizes(paths) == expected
+    storage.delete(paths)
+    assert storage.sizes(paths) == [None] * 120
+
+
+def test_a_session_survives_the_end_of_a_directory_that_it_looked_for(impatient: Storage) -> None:
+    other = PurePosixPath("other")
+    impatient.ensure_directories([BOX])
+    assert impatient.has_directory(BOX)
+
+    impatient.rename(BOX, other)
+    assert impatient.list_directory(other) == []
+    assert impatient.has_directory(other)
+    impatient.remove_directories([other])
+
+    assert impatient.list_directory(other) == []
+    assert impatient.list_directory(other) == []
+
+
+def test_what_is_missing_is_told_at_once_every_time(impatient: Storage) -> None:
+    impatient.ensure_directories([BOX])
+
+    for _attempt in range(50):
+        with pytest.raises(MissingError):
+            impatient.read(BOX / "missing")
+        assert impatient.list_directory(BOX / "missing") == []
+
+
+@pytest.mark.parametrize("directory", ["..", "a/../b", "a\r\nDELE b", "a\0b", "a\nb"])
+def test_a_directory_that_leads_elsewhere_is_refused(directory: str) -> None:
+    with pytest.raises(UsageError):
+        checked_directory(directory)
+
+
+def test_an_absolute_directory_outside_of_the_login_is_refused() -> None:
+    assert root_of("/home/backup", PurePosixPath("/home/backup/a")) == PurePosixPath("/home/backup/a")
+    with pytest.raises(UsageError):
+        root_of("/home/backup", PurePosixPath("/etc"))

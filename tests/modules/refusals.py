@@ -1,0 +1,48 @@
+# Copyright (c) 2026, the stowage.ftp_backup contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a user reads when something is refused: a sentence, and what has to hold of each."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+if t.TYPE_CHECKING:
+    from .hosts import Host
+    from .running import Result, Task
+
+# What the far side said is quoted, and may hold sentences of its own.
+_QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\([^()]*\)")
+_NEXT_SENTENCE = re.compile(r"[.!?]\s+[A-Z]")
+_LONGEST = 600  # without the way to the test's own directory
+_ADVICE = 1  # one sentence says what happened; a second one may say what to do
+
+
+def refusal(host: Host, task: Task, kind: str, *named: object) -> Result:
+    """Run *task*, which must be refused in a sentence with all of *named* in it, and touch nothing.
+
+    *kind* is that of the error, empty where Ansible itself refuses the options.
+    """
+    before = host.seen()
+    result = host.call(task)
+    assert host.seen() == before
+    assert_sentence(host, result, kind, *named)
+    return result
+
+
+def assert_sentence(host: Host, result: Result, kind: str, *named: object) -> None:
+    """Show that *result* is a failure, told in a sentence with all of *named* in it and without the password."""
+    assert result.failed, result.values
+    assert not result.changed
+    assert "Traceback" not in result.output
+    assert host.server.password not in result.output
+    message = result.msg
+    assert result.kind == kind, message
+    missing = [str(what) for what in named if str(what) not in message]
+    assert not missing, f"{missing} not in: {message}"
+    assert len(message.replace(str(host.home), "")) <= _LONGEST, message
+    assert message.isprintable(), message
+    if kind:
+        assert re.search(r"[.?]$", message), message
+        assert len(_NEXT_SENTENCE.findall(_QUOTED.sub("", message))) <= _ADVICE, message

@@ -1,0 +1,106 @@
+# Copyright (c) 2026, the stowage.ftp_backup contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Listings as servers really write them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import RefusedError
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.listing import (
+    parse_list,
+    parse_mlsd,
+    refuse_truncated,
+)
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.replies import Reply
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.storage import RemoteEntry
+
+PURE_FTPD = """\
+type=cdir;sizd=4096;modify=20261122030000;UNIX.mode=0755;UNIX.uid=1000;UNIX.gid=1000;unique=fe01g2; .\r
+type=pdir;sizd=4096;modify=20261122030000;UNIX.mode=0755;UNIX.uid=1000;UNIX.gid=1000;unique=fe01g1; ..\r
+type=dir;sizd=4096;modify=20261122030000;UNIX.mode=0755;UNIX.uid=1000;UNIX.gid=1000;unique=fe01g3; s01\r
+type=file;size=1234567;modify=20261122030000;UNIX.mode=0644;UNIX.uid=1000;UNIX.gid=1000;unique=fe01g4; job.json\r
+"""
+PROFTPD = """\
+modify=20261122030000;perm=flcdmpe;type=cdir;unique=FD00UA8;UNIX.group=0;UNIX.groupname=root;UNIX.mode=0755; .\r
+modify=20261122030000;perm=flcdmpe;type=dir;unique=FD00UA9;UNIX.group=0;UNIX.mode=0755;UNIX.owner=0; s01\r
+modify=20261122030000;perm=adfrw;size=1234567;type=file;unique=FD00UB0;UNIX.group=0;UNIX.mode=0644; job.json\r
+modify=20261122030000;perm=adfrw;size=7;type=OS.unix=symlink;unique=FD00UB1;UNIX.mode=0777; link\r
+"""
+PYFTPDLIB = """\
+modify=20261122030000;perm=elcdmpM;size=4096;type=dir;unique=801g2;unix.gid=0;unix.mode=0755;unix.uid=0; s01\r
+modify=20261122030000;perm=radfwMT;size=1234567;type=file;unique=801g3;unix.mode=0644;unix.uid=0; job.json\r
+"""
+UPPER_CASE = "Type=Dir;Modify=20261122030000; s01\r\nType=File;Size=1234567; job.json\r\n"
+VSFTPD = """\
+drwxr-xr-x    2 1000     1000         4096 Nov 22 03:00 s01\r
+-rw-r--r--    1 1000     1000      1234567 Nov 22 03:00 job.json\r
+lrwxrwxrwx    1 1000     1000            7 Nov 22  2025 link -> s01\r
+"""
+PURE_FTPD_LIST = """\
+total 12
+drwxr-xr-x    3 1000       users            4096 Nov 22 03:00 .
+drwxr-xr-x    3 1000       users            4096 Nov 22 03:00 ..
+drwxrwsr-t+   2 1000       users            4096 Nov  2  2025 s01
+-rw-r--r--    1 backup     domain           1234567 Nov 22  2025 job.json
+srw-r--r--    1 backup     domain           0 Nov 22  2025 socket
+"""
+EXPECTED = [RemoteEntry("s01", is_directory=True, size=0), RemoteEntry("job.json", is_directory=False, size=1234567)]
+
+
+@pytest.mark.parametrize("text", [PURE_FTPD, PROFTPD, PYFTPDLIB, UPPER_CASE])
+def test_a_machine_readable_listing_tells_files_and_directories(text: str) -> None:
+    assert list(parse_mlsd(text)) == EXPECTED
+
+
+@pytest.mark.parametrize("text", [VSFTPD, PURE_FTPD_LIST])
+def test_a_listing_for_people_tells_files_and_directories(text: str) -> None:
+    assert list(parse_list(text)) == EXPECTED
+
+
+def test_an_empty_listing_is_of_nothing() -> None:
+    assert list(parse_mlsd("")) == list(parse_list("")) == list(parse_list("total 0\r\n")) == []
+
+
+@pytest.mark.parametrize("name", ["with space", " leading", "trailing ", "a; b=c;", "a -> b", "gr\xfcn", "\udcff"])
+def test_names_are_taken_as_they_are(name: str) -> None:
+    assert list(parse_mlsd(f"type=file;size=3; {name}\r\n")) == [RemoteEntry(name, is_directory=False, size=3)]
+    line = f"-rw-r--r--    1 1000     1000            3 Nov 22 03:00 {name}\r\n"
+    assert list(parse_list(line)) == [RemoteEntry(name, is_directory=False, size=3)]
+
+
+@pytest.mark.parametrize("mark", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028"])
+def test_only_line_breaks_break_lines(mark: str) -> None:
+    found = list(parse_mlsd(f"type=file;size=3; a{mark}b\r\ntype=dir; c\r\n"))
+
+    assert [entry.name for entry in found] == [f"a{mark}b", "c"]
+
+
+@pytest.mark.parametrize(
+    "line", ["type=file;size=3;no-space", "11-22-26  03:00AM       <DIR>          s01", "ls: cannot access", "???"]
+)
+def test_a_line_that_is_no_listing_is_refused(line: str) -> None:
+    with pytest.raises(RefusedError, match="cannot be read"):
+        list(parse_list(line))
+    if ";" in line:
+        with pytest.raises(RefusedError, match="cannot be read"):
+            list(parse_mlsd(line))
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_a_listing_or_refused(text: str) -> None:
+    for parse in (parse_mlsd, parse_list):
+        try:
+            entries = list(parse(text))
+        except RefusedError:
+            continue
+        assert all(entry.name not in (".", "..") and entry.size >= 0 for entry in entries)
+
+
+def test_a_listing_that_was_cut_is_an_error() -> None:
+    with pytest.raises(RefusedError, match="LimitRecursion"):
+        refuse_truncated(Reply(226, "226-Options: -a -l \n226 Output truncated to 20 matches"), "points")
+    refuse_truncated(Reply(226, "226 4 matches total"), "points")

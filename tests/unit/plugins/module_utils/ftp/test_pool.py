@@ -1,0 +1,249 @@
+# Copyright (c) 2026, the stowage.ftp_backup contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One cap on connections for many threads, and patience with a server that is busy or away."""
+
+from __future__ import annotations
+
+import threading
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import (
+    BusyError,
+    InterruptedTransferError,
+    LoginError,
+    RefusedError,
+    StorageError,
+    UnreachableError,
+)
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.pool import ConnectionPool, Patience
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.session import Session as RealSession
+
+
+class Session:
+    """A session that knows whether it ended, and how."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self.is_broken = False
+
+    def close(self) -> None:
+        if not self.is_broken:
+            self.is_broken = True
+            self._server.leave()
+
+    quit = close
+
+
+class Server:
+    """A server that lets *room* sessions in and refuses every other one; *answers* come before that, in turn."""
+
+    def __init__(self, room: int = 1000, answers: tuple[StorageError | None, ...] = ()) -> None:
+        self._room = room
+        self._answers = list(answers)
+        self._guard = threading.Lock()
+        self.attempts = 0
+        self.inside = 0
+        self.most = 0
+
+    def connect(self) -> RealSession:
+        with self._guard:
+            self.attempts += 1
+            answer = self._answers.pop(0) if self._answers else None
+            if answer is not None:
+                raise answer
+            if self.inside >= self._room:
+                raise BusyError("421 Too many connections", code=421)
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+        return t.cast("RealSession", Session(self))
+
+    def leave(self) -> None:
+        with self._guard:
+            self.inside -= 1
+
+
+class Waits(list[float]):
+    """The pauses somebody made, none of which took any time."""
+
+    def patience(self, retries: int, *, only_busy: bool = False) -> Patience:
+        return Patience(retries, only_busy=only_busy, pause=self.append, jitter=lambda: 1.0)
+
+
+def work(pool: ConnectionPool, count: int, deed: Callable[[RealSession], None] = lambda _session: None) -> None:
+    """Let *count* threads each use a session many times."""
+
+    def use(_number: int) -> None:
+        for _time in range(20):
+            with pool.session() as session:
+                deed(session)
+
+    with ThreadPoolExecutor(count) as threads:
+        list(threads.map(use, range(count)))
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5])
+def test_the_cap_is_never_exceeded(limit: int) -> None:
+    server = Server()
+    pool = ConnectionPool(server.connect, limit, Waits().patience(1))
+
+    work(pool, 16)
+
+    assert server.most <= limit
+    assert pool.most_open <= limit
+    assert server.attempts <= limit
+
+
+def test_the_cap_is_never_exceeded_while_sessions_break() -> None:
+    server = Server()
+    pool = ConnectionPool(server.connect, 3, Waits().patience(1))
+
+    work(pool, 12, lambda session: session.close())
+
+    assert server.most <= 3
+    assert server.inside == 0
+
+
+def test_a_busy_server_lowers_the_cap_and_all_work_is_done() -> None:
+    server = Server(room=3)
+    waits = Waits()
+    pool = ConnectionPool(server.connect, 8, waits.patience(1))
+    meet = threading.Barrier(3)
+    with ThreadPoolExecutor(3) as threads:
+
+        def hold(_number: int) -> None:
+            with pool.session():
+                meet.wait()
+
+        list(threads.map(hold, range(3)))
+    before = server.attempts
+
+    work(pool, 8)
+
+    assert server.most == 3
+    assert waits == []
+    assert server.attempts <= before + 8
+
+
+def test_the_only_session_waits_for_a_busy_server() -> None:
+    busy = BusyError("421 Too many connections", code=421)
+    server = Server(answers=(busy, busy, busy))
+    waits = Waits()
+
+    with ConnectionPool(server.connect, 4, waits.patience(5)).session():
+        pass
+
+    assert waits == [0.5, 1.0, 2.0]
+
+
+def test_waits_grow_up_to_a_minute_and_unlimited_patience_has_no_end() -> None:
+    server = Server(answers=tuple(UnreachableError("no route") for _number in range(40)))
+    waits = Waits()
+
+    with ConnectionPool(server.connect, 1, waits.patience(0)).session():
+        pass
+
+    assert len(waits) == 40
+    assert waits[:8] == [0.5, 1, 2, 4, 8, 16, 32, 60]
+    assert set(waits[8:]) == {60}
+
+
+@pytest.mark.parametrize("error", [UnreachableError("no route"), InterruptedTransferError("reset"), BusyError("421")])
+@pytest.mark.parametrize("retries", [1, 2, 5])
+def test_retries_count_failed_attempts(error: StorageError, retries: int) -> None:
+    server = Server(answers=(error,) * 10)
+    waits = Waits()
+
+    with pytest.raises(type(error)), ConnectionPool(server.connect, 4, waits.patience(retries)).session():
+        pass
+
+    assert (server.attempts, len(waits)) == (retries, retries - 1)
+
+
+@pytest.mark.parametrize("retries", [0, 1, 5])
+@pytest.mark.parametrize("error", [LoginError("530 Login incorrect.", code=530), RefusedError("500 no", code=500)])
+def test_a_wrong_password_is_tried_exactly_once(error: StorageError, retries: int) -> None:
+    server = Server(answers=(error,) * 10)
+    waits = Waits()
+
+    with pytest.raises(type(error)), ConnectionPool(server.connect, 4, waits.patience(retries)).session():
+        pass
+
+    assert (server.attempts, waits) == (1, [])
+
+
+def test_who_waits_only_for_a_busy_server_hears_of_any_other_trouble_at_once() -> None:
+    server = Server(answers=(BusyError("421"), UnreachableError("no route")))
+    waits = Waits()
+
+    with (
+        pytest.raises(UnreachableError),
+        ConnectionPool(server.connect, 4, waits.patience(0, only_busy=True)).session(),
+    ):
+        pass
+
+    assert (server.attempts, len(waits)) == (2, 1)
+
+
+def test_threads_are_served_in_the_order_they_came() -> None:
+    pool = ConnectionPool(Server().connect, 1, Waits().patience(1))
+    served: list[int] = []
+
+    def use(number: int) -> None:
+        with pool.session():
+            served.append(number)
+
+    threads = [threading.Thread(target=use, args=(number,)) for number in range(8)]
+    with pool.session():
+        for number, thread in enumerate(threads, 1):
+            thread.start()
+            while len(pool._queue) < number:
+                pass
+    for thread in threads:
+        thread.join()
+
+    assert served == list(range(8))
+
+
+def test_a_session_that_failed_without_breaking_is_used_again_and_one_in_doubt_is_not() -> None:
+    server = Server()
+    pool = ConnectionPool(server.connect, 1, Waits().patience(1))
+
+    with pytest.raises(RefusedError), pool.session():
+        raise RefusedError("550 no")
+    with pool.session():
+        pass
+    assert server.attempts == 1
+
+    with pytest.raises(ZeroDivisionError), pool.session():
+        raise ZeroDivisionError
+    with pool.session():
+        pass
+    assert server.attempts == 2
+
+
+def test_closing_ends_every_idle_session() -> None:
+    server = Server()
+    pool = ConnectionPool(server.connect, 4, Waits().patience(1))
+    work(pool, 4)
+
+    pool.close()
+
+    assert server.inside == 0
+
+
+def test_a_session_that_is_given_back_after_the_end_is_ended() -> None:
+    server = Server()
+    pool = ConnectionPool(server.connect, 4, Waits().patience(1))
+
+    with pool.session():
+        pool.close()
+
+    assert server.inside == 0

@@ -1,0 +1,219 @@
+# Copyright (c) 2026, the stowage.ftp_backup contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tree that is restored into, with traps in it: nothing outside of it is ever touched."""
+
+from __future__ import annotations
+
+import os
+import stat
+import typing as t
+
+import pytest
+
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import BackupError, LocalError, UsageError
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import Entry
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.target import Target, components_of
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def entry(path: str, kind: str = "f", target: bytes = b"") -> Entry:
+    return Entry(
+        os.fsencode(path), kind, 0o640, os.geteuid(), os.getegid(), "", "", 1_700_000_000_123_456_789, target=target
+    )
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Iterator[Path]:
+    """A directory that must look the same afterwards."""
+    directory = tmp_path / "outside"
+    (directory / "inner").mkdir(parents=True)
+    (directory / "file").write_bytes(b"precious")
+    before = {path: (path.lstat(), path.read_bytes() if path.is_file() else b"") for path in directory.rglob("*")}
+    yield directory
+    after = {path: (path.lstat(), path.read_bytes() if path.is_file() else b"") for path in directory.rglob("*")}
+    relevant = ("st_mode", "st_uid", "st_gid", "st_size", "st_mtime_ns", "st_nlink", "st_ino")
+    assert {
+        path: [getattr(status, name) for name in relevant] + [content] for path, (status, content) in before.items()
+    } == {path: [getattr(status, name) for name in relevant] + [content] for path, (status, content) in after.items()}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def target(root: Path) -> Iterator[Target]:
+    target = Target(root, "20260101t000000z-abcdef", lambda entry: (entry.uid, entry.gid))
+    yield target
+    target.close()
+
+
+def put(target: Target, wanted: Entry, content: bytes = b"content") -> None:
+    descriptor, temporary = target.start_file(wanted.path)
+    os.write(descriptor, content)
+    target.finish_file(wanted, descriptor, temporary)
+
+
+def deeds_at(target: Target, path: str) -> list[t.Callable[[], object]]:
+    """Return everything that can be done at *path*."""
+    return [
+        lambda: put(target, entry(path)),
+        lambda: target.make_directory(os.fsencode(path)),
+        lambda: target.make_special(entry(path, "l", target=b"/nowhere")),
+        lambda: target.make_special(entry(path, "p")),
+        lambda: target.dress(entry(path)),
+        lambda: target.dress(entry(path, "d")),
+    ]
+
+
+def test_a_file_appears_whole_with_its_metadata_and_its_directories_are_made(target: Target, root: Path) -> None:
+    put(target, entry("/srv/deep/file"))
+
+    status = (root / "srv/deep/file").stat()
+    assert (root / "srv/deep/file").read_bytes() == b"content"
+    assert (stat.S_IMODE(status.st_mode), status.st_mtime_ns) == (0o640, 1_700_000_000_123_456_789)
+    assert [path.name for path in (root / "srv/deep").iterdir()] == ["file"]
+
+
+def test_nothing_is_made_before_something_is_written(target: Target, root: Path) -> None:
+    assert target.status(b"/srv/file") is None
+    assert not root.exists()
+
+
+@pytest.mark.parametrize("trap", ["trap", "trap/inner", "deep/trap"])
+def test_no_deed_follows_a_link_in_the_middle_of_a_path(target: Target, root: Path, outside: Path, trap: str) -> None:
+    (root / "deep").mkdir(parents=True)
+    (root / "trap").symlink_to(outside)
+    (root / "deep/trap").symlink_to("../../outside")
+
+    for deed in deeds_at(target, f"/{trap}/new") + deeds_at(target, f"/{trap}/file"):
+        with pytest.raises((BackupError, OSError)):
+            deed()
+
+
+def test_a_link_in_the_way_is_told_with_its_place(target: Target, root: Path, outside: Path) -> None:
+    root.mkdir()
+    (root / "trap").symlink_to(outside)
+
+    with pytest.raises(LocalError, match="trap is a link or no directory"):
+        put(target, entry("/trap/file"))
+
+
+def test_a_link_at_the_end_of_a_path_is_replaced_and_never_written_through(
+    target: Target, root: Path, outside: Path
+) -> None:
+    root.mkdir()
+    for name in ("file", "directory", "link", "fifo"):
+        (root / name).symlink_to(outside / "file" if name != "directory" else outside)
+
+    put(target, entry("/file"), b"new")
+    target.make_directory(b"/directory")
+    target.make_special(entry("/link", "l", target=b"elsewhere"))
+    target.make_special(entry("/fifo", "p"))
+
+    assert (root / "file").read_bytes() == b"new"
+    assert not (root / "file").is_symlink()
+    assert (root / "directory").is_dir()
+    assert not (root / "directory").is_symlink()
+    assert os.readlink(root / "link") == "elsewhere"  # noqa: PTH115 - Python 3.9's Path is enough, but says less
+    assert stat.S_ISFIFO((root / "fifo").lstat().st_mode)
+
+
+def test_metadata_is_never_given_to_what_a_link_points_to(target: Target, root: Path, outside: Path) -> None:
+    root.mkdir()
+    (root / "link").symlink_to(outside / "file")
+    (root / "directory").symlink_to(outside / "inner")
+
+    for wanted in (entry("/link"), entry("/directory", "d"), entry("/link", "d")):
+        with pytest.raises(OSError, match=r".*"):
+            target.dress(wanted)
+
+
+def test_a_hard_link_is_not_made_to_what_lies_outside(target: Target, root: Path, outside: Path) -> None:
+    root.mkdir()
+    (root / "trap").symlink_to(outside)
+    (root / "first").symlink_to(outside / "file")
+
+    with pytest.raises((BackupError, OSError)):
+        target.make_hard_link(b"/second", b"/trap/file")
+    target.make_hard_link(b"/third", b"/first")
+
+    assert (root / "third").is_symlink()
+
+
+def test_a_file_that_is_a_second_name_of_something_outside_is_replaced_not_overwritten(
+    target: Target, root: Path, outside: Path
+) -> None:
+    (root / "srv").mkdir(parents=True)
+    os.link(outside / "file", root / "srv/file")
+
+    put(target, entry("/srv/file"), b"new")
+
+    assert (outside / "file").read_bytes() == b"precious"
+    assert (root / "srv/file").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/../outside/file",
+        "/srv/../../outside/file",
+        "/srv/./file",
+        "//etc",
+        "/srv/",
+        "/srv//file",
+        "relative",
+        "",
+        "/a\0b",
+    ],
+)
+def test_a_path_that_leads_elsewhere_is_refused_by_every_deed(target: Target, outside: Path, path: str) -> None:
+    assert outside.exists()
+    for deed in deeds_at(target, path):
+        with pytest.raises(UsageError, match="no restore may follow"):
+            deed()
+    for look in (target.status, target.link_at):
+        with pytest.raises(UsageError, match="no restore may follow"):
+            look(os.fsencode(path))
+
+
+def test_the_components_of_a_good_path_are_its_names() -> None:
+    assert components_of(b"/srv/\xff/...") == [b"srv", b"\xff", b"..."]
+
+
+def test_what_could_not_be_completed_leaves_nothing(target: Target, root: Path) -> None:
+    descriptor, temporary = target.start_file(b"/srv/file")
+
+    target.drop_file(b"/srv/file", descriptor, temporary)
+
+    assert list((root / "srv").iterdir()) == []
+
+
+def test_a_file_does_not_replace_a_directory_with_something_in_it(target: Target, root: Path) -> None:
+    (root / "srv/inside").mkdir(parents=True)
+
+    with pytest.raises(LocalError, match="is a directory"):
+        put(target, entry("/srv"))
+
+    assert [path.name for path in root.iterdir()] == ["srv"]
+
+
+def test_more_directories_than_are_held_open_at_once_are_no_trouble(target: Target, root: Path) -> None:
+    for number in range(200):
+        put(target, entry(f"/{number % 50}/{number}/file"), b"%d" % number)
+
+    assert all((root / f"{number % 50}/{number}/file").read_bytes() == b"%d" % number for number in range(200))
+
+
+def test_links_between_far_directories_are_made_whatever_is_held_open(target: Target, root: Path) -> None:
+    put(target, entry("/first/file"))
+    deep = "/".join(f"d{level}" for level in range(40))
+
+    target.make_hard_link(os.fsencode(f"/{deep}/second"), b"/first/file")
+
+    assert (root / deep / "second").stat().st_ino == (root / "first/file").stat().st_ino

@@ -1,0 +1,124 @@
+# Copyright (c) 2026, the stowage.ftp_backup contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rules between options, as AnsibleModule itself applies them."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+
+from tests.unit.plugins.modules.specs import MODULES, imported, options_of, spec_of
+
+DESTINATION: dict[str, object] = {"name": "NAS", "host": "nas", "username": "backup", "password": "secret"}
+BACKUP: dict[str, object] = {"destination": "NAS", "job": "etc", "paths": ["/etc"]}
+RESTORE: dict[str, object] = {"destination": "NAS", "job": "etc", "target": "/restored"}
+REINDEX: dict[str, object] = {"destination": "NAS"}
+
+
+def _refusal(name: str, arguments: dict[str, object], capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the sentence with which AnsibleModule refuses *arguments*."""
+    with patch_module_args(arguments), pytest.raises(SystemExit):
+        imported(name).main()
+    return str(json.loads(capsys.readouterr().out)["msg"])
+
+
+def _without(arguments: dict[str, object], *names: str) -> dict[str, object]:
+    return {name: value for name, value in arguments.items() if name not in names}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_supports_check_mode(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert spec_of(name, monkeypatch)["supports_check_mode"] is True
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_finds_configuration_and_state_in_the_same_places(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = spec_of(name, monkeypatch)["argument_spec"]
+
+    assert options["config_directory"] == {"type": "path", "default": "/etc/ftp_backup"}
+    assert options["state_directory"] == {"type": "path", "default": "/var/lib/ftp_backup"}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("destination", DESTINATION),
+        ("destination", {**_without(DESTINATION, "password"), "password_file": "/root/password"}),
+        ("destination", {"name": "NAS", "state": "absent"}),
+        ("destination_info", {}),
+        ("backup", BACKUP),
+        ("backup", {**BACKUP, "retention": {"last": 3}}),
+        ("backup_info", REINDEX),
+        ("reindex", REINDEX),
+        ("restore", RESTORE),
+        ("restore", {**_without(RESTORE, "target"), "in_place": True}),
+    ],
+)
+def test_what_is_enough_is_taken(name: str, arguments: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    options = options_of(name, arguments, monkeypatch)
+
+    assert arguments.items() <= options.items()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "reason"),
+    [
+        ("destination", _without(DESTINATION, "name"), "missing required arguments: name"),
+        ("destination", _without(DESTINATION, "host"), "state is present but all of the following are missing: host"),
+        (
+            "destination",
+            _without(DESTINATION, "username"),
+            "state is present but all of the following are missing: username",
+        ),
+        (
+            "destination",
+            _without(DESTINATION, "password"),
+            "state is present but any of the following are missing: password, password_file",
+        ),
+        (
+            "destination",
+            {**DESTINATION, "password_file": "/root/password"},
+            "parameters are mutually exclusive: password|password_file",
+        ),
+        ("backup", _without(BACKUP, "destination"), "missing required arguments: destination"),
+        ("backup", _without(BACKUP, "job"), "missing required arguments: job"),
+        ("backup", _without(BACKUP, "paths"), "missing required arguments: paths"),
+        (
+            "backup",
+            {**BACKUP, "retention": {"first": 1}},
+            "module: retention.first. Supported parameters include: last.",
+        ),
+        ("backup_info", {}, "missing required arguments: destination"),
+        ("reindex", {}, "missing required arguments: destination"),
+        ("restore", _without(RESTORE, "job"), "missing required arguments: job"),
+        (
+            "restore",
+            _without(RESTORE, "target"),
+            "in_place is False but all of the following are missing: target",
+        ),
+        ("restore", {**RESTORE, "in_place": True}, "parameters are mutually exclusive: target|in_place"),
+    ],
+)
+def test_what_is_too_little_or_contradicts_itself_is_refused(
+    name: str, arguments: dict[str, object], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert reason in _refusal(name, arguments, capsys)
+
+
+def test_the_password_is_kept_from_logs_and_nothing_else_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = spec_of("destination", monkeypatch)["argument_spec"]
+
+    assert [name for name, option in options.items() if option.get("no_log")] == ["password"]
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name != "destination"])
+def test_no_other_module_is_given_a_password(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    options: dict[str, dict[str, t.Any]] = spec_of(name, monkeypatch)["argument_spec"]
+
+    assert not [option for option in options if "pass" in option]
