@@ -81,11 +81,13 @@ def test_what_gives_up_in_the_middle_leaves_nothing_and_the_next_write_works(sto
     assert storage.read(FILE) == CONTENT
 
 
-def test_more_questions_and_deletions_than_a_window_are_answered_in_order(storage: Storage) -> None:
+@pytest.mark.parametrize("name", ["f", "a-name-as-long-as-names-of-ours-may-be-" + "x" * 56])
+def test_more_questions_and_deletions_than_a_window_are_answered_in_order(impatient: Storage, name: str) -> None:
+    storage = impatient
     storage.ensure_directories([BOX])
-    paths = [BOX / f"f{number:03d}" for number in range(120)]
+    paths = [BOX / f"{name}{number:03d}" for number in range(120)]
     for path in paths[::8]:
-        write(storage, path, path.name.encode())
+        write(storage, path, b"four")
 
     expected: list[int | None] = [4 if number % 8 == 0 else None for number in range(120)]
     assert storage.sizes(paths) == expected

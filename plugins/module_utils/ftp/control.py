@@ -24,6 +24,8 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 WINDOW = 50  # commands sent before their replies are read; 60 at once worked on every server tried
+# Pure-FTPd reads 4 KiB at a time and then waits for the socket: what TLS had unpacked beyond that is never looked at.
+_RECORD = 2048
 _REPLY_LINES = 10_000
 _GOODBYE = 421
 _IGNORE_UNEXPECTED_EOF = 0x80  # SSL_OP_IGNORE_UNEXPECTED_EOF; Python 3.9 sets it, which hides a cut-off download
@@ -260,8 +262,14 @@ class Control:
                 raise UsageError(
                     "A name, a password or a directory holds a line break or a NUL, which FTP cannot send."
                 )
-        text = "".join(f"{line}\r\n" for line in lines)
-        self._socket.sendall(text.encode("utf-8", "surrogateescape"))
+        record = b""
+        for line in lines:
+            encoded = f"{line}\r\n".encode("utf-8", "surrogateescape")
+            if len(record) + len(encoded) > _RECORD:
+                self._socket.sendall(record)
+                record = b""
+            record += encoded
+        self._socket.sendall(record)
 
     def reply(self, *, timeout: float | None = None) -> Reply:
         """Read the next reply; a reply that is none breaks the connection."""
