@@ -23,7 +23,7 @@ test: .venv/dev.installed $(package)  ## Run everything that continuous integrat
 lint types units matrix sanity: .venv/dev.installed $(package)
 	@python tests/run.py $@
 
-lint:    ## Check form: ruff, yamllint, ansible-lint, documentation, changelog, archive
+lint:    ## Check form: ruff, yamllint, ansible-lint, documentation, shell scripts, changelog, archive
 types:   ## Check types: mypy --strict
 units:   ## Run all of pytest on this Python
 matrix:  ## Run the unit tests on Python 3.9 to 3.13, as far as they are there

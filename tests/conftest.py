@@ -20,6 +20,15 @@ from pathlib import Path
 
 import pytest
 
+with contextlib.suppress(ImportError):
+    # A failure repeats, and a machine that is busy with other things is none.
+    from hypothesis import HealthCheck, settings
+
+    settings.register_profile(
+        "suite", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("suite")
+
 if t.TYPE_CHECKING:
     from tests.servers.server import FtpServer
 
@@ -39,6 +48,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for report in terminalreporter.stats.get("skipped", []):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         terminalreporter.write_line(f"SKIPPED: {reason.removeprefix('Skipped: ')} ({report.nodeid})", yellow=True)
+
+
+def pytest_configure() -> None:
+    """Give every test the umask whose outcome it states."""
+    os.umask(0o022)
 
 
 @pytest.fixture(scope="session")
@@ -135,10 +149,7 @@ def _scratch(server: FtpServer) -> Iterator[FtpServer]:
 
 def _context_of(product: str) -> Callable[..., contextlib.AbstractContextManager[FtpServer]]:
     """Return the context manager that runs *product*, or skip the test that needs it."""
-    try:
-        module = importlib.import_module(f"tests.servers.{product}")
-    except ImportError as error:
-        pytest.skip(f"The test servers need a library that is not installed: {error}.")
+    module = importlib.import_module(f"tests.servers.{product}")
     why = module.why_unavailable()
     if why:
         pytest.skip(why)

@@ -157,7 +157,7 @@ class Run:
         self._process.stdout.close()
 
     def wait(self) -> int:
-        return self._process.wait(timeout=120)
+        return self._process.wait(timeout=240)
 
     def wait_until_stopped(self) -> None:
         """Wait until the run has stopped itself."""

@@ -196,7 +196,7 @@ def test_a_damaged_note_deletes_nothing_and_stops_no_backup(site: Site, note: by
     make_tree(site.source, big=0)
     site.back_up(last=2)
     put(manifests_of(site.job)[0].with_name("000000.gone"), note)
-    before = files_of(site.server.root) - {Path()}
+    before = files_of(site.server.root)
 
     outcome = site.back_up(last=2)
 
@@ -279,7 +279,7 @@ def test_the_sweep_takes_the_leftovers_of_its_own_job_and_nothing_else(site: Sit
         "notes.txt",
         "s01/v00/photo.jpg",
         "s01/v00/archive.tar.gz",
-        "points/202001/000001.txt",
+        "points/202002/000001.txt",
         "my stuff/a.tmp",
     )
     for directory in (nightly, weekly):
@@ -299,7 +299,7 @@ def test_the_sweep_takes_the_leftovers_of_its_own_job_and_nothing_else(site: Sit
     for stranger in strangers:
         (nightly / stranger).unlink()
     shutil.rmtree(nightly / "my stuff")
-    shutil.rmtree(nightly / "points/202001", ignore_errors=True)
+    (nightly / "points/202002").rmdir()
     assert_tidy(nightly)
 
 

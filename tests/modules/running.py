@@ -22,7 +22,7 @@ COLLECTIONS = ROOT / ".collections"
 COLLECTION = "stowage.ftp_backup"
 
 _CALLBACKS = Path(__file__).with_name("callbacks")
-_SECONDS = 60  # a run that takes longer hangs
+_SECONDS = 240  # a run that takes longer hangs, also on a machine that is busy with other things
 
 
 @dataclass(frozen=True)

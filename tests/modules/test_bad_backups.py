@@ -76,10 +76,11 @@ def test_a_path_that_is_a_symbolic_link(untouched: Host) -> None:
     refusal(untouched, untouched.backup(paths=[str(link)]), "usage", link, "symbolic link", "a.txt")
 
 
-def test_a_path_that_is_a_socket(declared: Host) -> None:
+def test_a_path_that_is_a_socket(declared: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     path = declared.source / "socket"
+    monkeypatch.chdir(path.parent)  # the address of a socket is at most 107 bytes long
     with contextlib.closing(socket.socket(socket.AF_UNIX)) as listener:
-        listener.bind(str(path))
+        listener.bind(path.name)
     refusal(declared, declared.backup(paths=[str(path)]), "usage", path)
 
 
@@ -136,7 +137,7 @@ def test_a_server_that_hangs_up_on_everybody_is_asked_no_more_often_than_max_ret
 
     assert_sentence(declared, result, "interrupted", f"{LOOPBACK}:{server.port}", "closed the connection")
     connections_at_once = 3
-    assert len(server.guests) <= connections_at_once
+    assert 1 <= len(server.guests) <= connections_at_once
 
 
 def test_a_destination_without_write_permission(declared: Host) -> None:

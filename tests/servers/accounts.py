@@ -33,7 +33,8 @@ def make_homes(directory: Path, users: Iterable[FtpUser], *, owner: int = UID) -
 @contextlib.contextmanager
 def reachable_directory() -> Iterator[Path]:
     """Give a directory an ordinary user can reach the inside of, which those that pytest gives are not to."""
-    with tempfile.TemporaryDirectory(prefix="ftp-homes-") as path:
+    # TMPDIR may be closed to other users.
+    with tempfile.TemporaryDirectory(prefix="ftp-homes-", dir="/tmp") as path:
         directory = Path(path)
         directory.chmod(0o711)
         yield directory

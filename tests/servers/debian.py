@@ -106,14 +106,14 @@ def _fetch(packages: Sequence[str], tree: Path) -> list[str]:
 
 
 def _download(packages: Sequence[str], directory: Path) -> None:
-    command = ["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", *packages]
+    command = ["apt-get", "-q", "-o", "APT::Sandbox::User=root", "-o", "Acquire::Retries=3", "download", *packages]
     try:
         _told(command, directory)
     except UnavailableError:
         # Package lists that were never fetched, or are too old, are the usual cause, and only root may mend it.
         if os.geteuid() != 0:
             raise
-        _told(["apt-get", "-q", "update"])
+        _told(["apt-get", "-q", "-o", "Acquire::Retries=3", "-o", "DPkg::Lock::Timeout=60", "update"])
         _told(command, directory)
 
 

@@ -115,7 +115,7 @@ def test_a_busy_server_lowers_the_cap_and_all_work_is_done() -> None:
     server = Server(room=3)
     waits = Waits()
     pool = ConnectionPool(server.connect, 8, waits.patience(1))
-    meet = threading.Barrier(3)
+    meet = threading.Barrier(3, timeout=60)
     with ThreadPoolExecutor(3) as threads:
 
         def hold(_number: int) -> None:
