@@ -10,8 +10,10 @@ symbolic link, so that neither a manifest nor a link planted in the tree leads o
 from __future__ import annotations
 
 import errno
+import hashlib
 import itertools
 import os
+import re
 import stat
 import threading
 import typing as t
@@ -28,20 +30,28 @@ if t.TYPE_CHECKING:
     Owner = Callable[[Entry], "tuple[int, int] | None"]
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_OPEN_DIRECTORIES = 32
+_OPEN_DIRECTORIES, _LEAST_OPEN = 128, 4  # of all threads together, and of each at least
 _SET_ID = stat.S_ISUID | stat.S_ISGID
+_TEMPORARY = re.compile(r"\.ftp-backup-(?P<mark>\d{8}t\d{6}z-[0-9a-f]{6})-(?P<host>[0-9a-f]{8})-(?P<process>\d+)-\d+")
 
 
 class Target:
-    """The tree below *root*, which is made when the first thing is written; usable by many threads."""
+    """The tree below *root*, which is made when the first thing is written; usable by many threads.
+
+    Temporary names carry *mark*, this host and this process, so that a later restore knows what a killed one left.
+    """
 
     def __init__(self, root: Path, mark: str, owner: Owner) -> None:
         self.root = root
-        self._mark = mark
         self.owner_of = owner
+        self._mark = mark
+        self._host = hashlib.sha256(os.fsencode(os.uname().nodename)).hexdigest()[:8]
         self._numbers = itertools.count()
         self._local = threading.local()
         self._all_known: list[OrderedDict[tuple[bytes, ...], int]] = []
+        self._expected: dict[bytes, bool] = {}
+        self._making = threading.Lock()
+        self._tidied: set[bytes] = set()
 
     # -- finding the way
 
@@ -57,41 +67,68 @@ class Target:
         if known is None:
             known = self._local.known = OrderedDict()
             self._all_known.append(known)
-        if parts in known:
-            known.move_to_end(parts)
-            return known[parts]
-        descriptor = self._opened(parts, make=make)
-        known[parts] = descriptor
-        while len(known) > _OPEN_DIRECTORIES:
-            os.close(known.popitem(last=False)[1])
-        return descriptor
+        depth = len(parts)
+        while depth and parts[:depth] not in known:
+            depth -= 1
+        # Step by step, and not by recursion, so that the depth of a tree does not matter.
+        for end in range(depth, len(parts) + 1):
+            way = parts[:end]
+            if way in known:
+                known.move_to_end(way)
+                continue
+            known[way] = self._entered(known[way[:-1]], way, make=make) if way else self._opened_root(make=make)
+            while len(known) > max(_LEAST_OPEN, _OPEN_DIRECTORIES // len(self._all_known)):
+                os.close(known.popitem(last=False)[1])
+        return known[parts]
 
-    def _opened(self, parts: tuple[bytes, ...], *, make: bool) -> int:
-        if not parts:
-            if make:
-                self.root.mkdir(parents=True, exist_ok=True)
-            return os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        above = self._directory(parts[:-1], make=make)
+    def _opened_root(self, *, make: bool) -> int:
+        if make:
+            self.root.mkdir(parents=True, exist_ok=True)
+        return os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def _entered(self, above: int, parts: tuple[bytes, ...], *, make: bool) -> int:
+        """Return a descriptor of the directory *parts*, whose last name lies in the directory *above*."""
+        path = b"/" + b"/".join(parts)
         try:
             return os.open(parts[-1], _DIRECTORY, dir_fd=above)
         except FileNotFoundError:
             if not make:
                 raise
-            os.mkdir(parts[-1], 0o755, dir_fd=above)
-            return os.open(parts[-1], _DIRECTORY, dir_fd=above)
         except OSError as error:
             if error.errno not in (errno.ELOOP, errno.ENOTDIR):
                 raise
-            where = path_text(b"/".join(parts))
-            raise LocalError(
-                f"Below {self.root}, {where} is a link or no directory: nothing is written through it."
-            ) from error
+            if not (make and self._expected.get(path)):
+                where = path_text(path[1:])
+                raise LocalError(
+                    f"Below {self.root}, {where} is a link or no directory: nothing is written through it."
+                ) from error
+        with self._making:
+            self._make(above, parts[-1], path)
+        return os.open(parts[-1], _DIRECTORY, dir_fd=above)
+
+    def _make(self, above: int, name: bytes, path: bytes) -> None:
+        """Make the directory *name* at *path*, in place of something else only where that is expected."""
+        if self._expected.get(path):
+            with suppress(FileNotFoundError):
+                if not stat.S_ISDIR(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode):
+                    os.unlink(name, dir_fd=above)
+        with suppress(FileExistsError):  # another thread was here first
+            # What has metadata in the restore point is for us alone until it is given them.
+            os.mkdir(name, 0o700 if path in self._expected else 0o755, dir_fd=above)
+            self._tidied.add(path)
 
     def close(self) -> None:
-        """Close the directories that are open, once no thread uses them any more."""
+        """Close the directories that are open, once no other thread uses them any more."""
         for known in self._all_known:
             while known:
                 os.close(known.popitem()[1])
+        self._all_known = []
+        self._local = threading.local()
+
+    def require_usable(self) -> None:
+        """Raise unless the root is a directory, or nothing yet."""
+        with suppress(FileNotFoundError):
+            self._directory((), make=False)
 
     # -- looking
 
@@ -122,44 +159,79 @@ class Target:
 
     # -- writing
 
+    def expect_directory(self, path: bytes, *, replacing: bool) -> None:
+        """Learn that *path* is to be a directory; with *replacing*, in place of what else bears its name.
+
+        Nothing happens yet: it is made, and what is in its place goes, when the first thing is written below it.
+        Without *replacing*, what is in its place stays, whatever was said before.
+        """
+        self._expected[path] = replacing
+
     def make_directory(self, path: bytes) -> None:
         """Make the directory *path*, in place of whatever else bears its name; its metadata comes later."""
-        if not components_of(path):
-            self._directory((), make=True)
-            return
-        with self._parent(path, make=True) as (directory, name):
-            try:
-                os.mkdir(name, 0o700, dir_fd=directory)
-            except FileExistsError:
-                if stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
-                    return
-                os.unlink(name, dir_fd=directory)
-                os.mkdir(name, 0o700, dir_fd=directory)
+        components_of(path)
+        self.expect_directory(path, replacing=True)
+        self.make_expected(path)
+
+    def make_expected(self, path: bytes) -> None:
+        """Make the directory *path* as it is expected, in place of something else only if that was allowed."""
+        self._directory(tuple(components_of(path)), make=True)
 
     def start_file(self, path: bytes) -> tuple[int, bytes]:
         """Open a new file beside *path* and return its descriptor and its temporary name."""
-        temporary = b".ftp-backup-%s-%d" % (self._mark.encode("ascii"), next(self._numbers))
+        temporary = self._temporary()
         with self._parent(path, make=True) as (directory, _name):
+            self._tidy(directory, path[: path.rindex(b"/")] or b"/")
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             return os.open(temporary, flags, 0o600, dir_fd=directory), temporary
 
-    def finish_file(self, entry: Entry, descriptor: int, temporary: bytes) -> None:
-        """Give the complete file its metadata and its name."""
-        self._dress(descriptor, entry)
+    def reopen_file(self, path: bytes, temporary: bytes) -> int:
+        """Open a file that was started, and closed since then, once more, unless it is not ours any more."""
+        with self._parent(path, make=False) as (directory, _name):
+            flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            descriptor = os.open(temporary, flags, dir_fd=directory)
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode) and (status.st_uid, status.st_nlink) == (os.geteuid(), 1):
+            return descriptor
         os.close(descriptor)
-        with self._parent(entry.path, make=True) as (directory, name):
-            self._replace(directory, temporary, name)
+        raise LocalError(f"Below {self.root}, {path_text(path[1:])} was being written, and somebody put another there.")
+
+    def finish_file(self, entry: Entry, descriptor: int, temporary: bytes) -> None:
+        """Give the complete file its metadata and its name, or leave nothing of it."""
+        try:
+            try:
+                self._dress(descriptor, entry)
+            finally:
+                os.close(descriptor)
+            with self._parent(entry.path, make=True) as (directory, name):
+                self._replace(directory, temporary, name)
+        except BaseException:
+            self.drop_file(entry.path, -1, temporary)
+            raise
 
     def drop_file(self, path: bytes, descriptor: int, temporary: bytes) -> None:
-        """Forget a file that could not be completed."""
-        os.close(descriptor)
-        with self._parent(path, make=True) as (directory, _name), suppress(FileNotFoundError):
+        """Forget a file that could not be completed; a *descriptor* of -1 is closed already."""
+        if descriptor >= 0:
+            os.close(descriptor)
+        with suppress(FileNotFoundError), self._parent(path, make=False) as (directory, _name):
             os.unlink(temporary, dir_fd=directory)
+
+    @contextmanager
+    def _fresh(self, path: bytes) -> Iterator[tuple[int, bytes]]:
+        """Yield a directory and an unused name in it; what is made there gets the name *path* at the end."""
+        temporary = self._temporary()
+        with self._parent(path, make=True) as (directory, name):
+            try:
+                yield directory, temporary
+                self._replace(directory, temporary, name)
+            finally:
+                # Also after a good rename: one of two names of the same file does nothing, and leaves both.
+                with suppress(FileNotFoundError):
+                    os.unlink(temporary, dir_fd=directory)
 
     def make_special(self, entry: Entry) -> None:
         """Make the symbolic link, FIFO or device *entry*."""
-        temporary = b".ftp-backup-%s-%d" % (self._mark.encode("ascii"), next(self._numbers))
-        with self._parent(entry.path, make=True) as (directory, name):
+        with self._fresh(entry.path) as (directory, temporary):
             if entry.kind == SYMLINK:
                 os.symlink(entry.target, temporary, dir_fd=directory)
             elif entry.kind == FIFO:
@@ -173,19 +245,36 @@ class Target:
             if entry.kind != SYMLINK:
                 os.chmod(temporary, entry.mode, dir_fd=directory)
             os.utime(temporary, ns=(entry.mtime, entry.mtime), dir_fd=directory, follow_symlinks=False)
-            self._replace(directory, temporary, name)
 
     def make_hard_link(self, path: bytes, first: bytes) -> None:
         """Make *path* another name of the file *first*."""
-        temporary = b".ftp-backup-%s-%d" % (self._mark.encode("ascii"), next(self._numbers))
         with self._parent(first, make=False) as (first_directory, first_name):
             source = os.dup(first_directory)  # finding the second way may close what the first one opened
         try:
-            with self._parent(path, make=True) as (directory, name):
+            with self._fresh(path) as (directory, temporary):
                 os.link(first_name, temporary, src_dir_fd=source, dst_dir_fd=directory, follow_symlinks=False)
-                self._replace(directory, temporary, name)
         finally:
             os.close(source)
+
+    def _temporary(self) -> bytes:
+        return f".ftp-backup-{self._mark}-{self._host}-{os.getpid()}-{next(self._numbers)}".encode("ascii")
+
+    def _tidy(self, directory: int, path: bytes) -> None:
+        """Remove from the *directory* at *path* what restores left there that were killed.
+
+        A leftover is a file of our own whose name says that it is of this host, and of a process that is no more.
+        """
+        if path in self._tidied:
+            return
+        self._tidied.add(path)
+        with suppress(OSError):  # what cannot be listed or removed does no harm
+            for name in os.listdir(directory):
+                match = _TEMPORARY.fullmatch(name)
+                if match is None or match["host"] != self._host or _is_alive(int(match["process"])):
+                    continue
+                status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+                if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
+                    os.unlink(name, dir_fd=directory)
 
     def dress(self, entry: Entry) -> None:
         """Give the file or directory at *entry*'s path its owner, mode, attributes and times."""
@@ -204,7 +293,7 @@ class Target:
         owner = self.owner_of(entry)
         if owner is not None:
             os.fchown(descriptor, *owner)
-        for name, value in entry.xattrs:
+        for name, value in entry.xattrs if hasattr(os, "setxattr") else ():
             with suppress(OSError):  # a file system without them, or an attribute that only root may set
                 os.setxattr(descriptor, name, value)
         status = os.fstat(descriptor)
@@ -223,12 +312,22 @@ class Target:
         try:
             os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
         except OSError as error:
-            os.unlink(temporary, dir_fd=directory)
             if error.errno in (errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST):
                 raise LocalError(
                     f"Below {self.root}, {path_text(name)} is a directory where a file is to be restored."
                 ) from error
             raise
+
+
+def _is_alive(process: int) -> bool:
+    """Tell whether there is a process of this number, as far as can be known."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
 def components_of(path: bytes) -> list[bytes]:

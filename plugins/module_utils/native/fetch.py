@@ -15,7 +15,16 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
-from ..errors import BackupError, DamageError, InterruptedTransferError, UnreachableError
+from ..errors import (
+    BackupError,
+    BusyError,
+    DamageError,
+    InterruptedTransferError,
+    LoginError,
+    MissingError,
+    TrustError,
+    UnreachableError,
+)
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +34,7 @@ if t.TYPE_CHECKING:
 _GAP = 512 * 1024  # reading on over a gap this small is cheaper than a new transfer
 _ATTEMPTS = 4
 _UNPACKED_LIMIT = 16 * 1024 * 1024
+_NO_CONNECTION = (UnreachableError, BusyError, LoginError, TrustError)
 
 
 class Piece(t.NamedTuple):
@@ -48,39 +58,65 @@ class Sink(t.Protocol):
     def put(self, piece: Piece, content: memoryview) -> None:
         """Take the *content* of *piece*, which is right; it is overwritten afterwards."""
 
-    def fail(self, piece: Piece, reason: str) -> None:
+    def fail(self, piece: Piece, reason: BackupError) -> None:
         """Learn that *piece* cannot be had, and why."""
 
 
 def fetch(storage: Storage, pool: Path, wanted: dict[str, list[Piece]], sink: Sink, side_by_side: int) -> None:
-    """Fetch all pieces, by the volumes of *pool* that hold them; damage and missing volumes are told to *sink*."""
+    """Fetch all pieces, by the volumes of *pool* that hold them; damage and missing volumes are told to *sink*.
+
+    Once no connection can be had any more, nothing else is tried: each attempt would take all patience once more.
+    """
+    fetching = _Fetching(storage, pool, sink)
     with ThreadPoolExecutor(side_by_side, "fetch") as threads:
-        running = [threads.submit(_fetch_volume, storage, pool, name, pieces, sink) for name, pieces in wanted.items()]
+        running = [threads.submit(fetching.fetch_volume, name, pieces) for name, pieces in wanted.items()]
         for volume in running:
             volume.result()
 
 
-def _fetch_volume(storage: Storage, pool: Path, name: str, pieces: list[Piece], sink: Sink) -> None:
-    pieces.sort()
-    frames = [(frame, list(group)) for frame, group in itertools.groupby(pieces, key=lambda piece: piece[:2])]
-    done = failed = 0
-    while done < len(frames):
-        try:
-            for group, stored in _read_frames(storage, pool / name, frames[done:]):
-                _hand_out(name, group, stored, sink)
-                done += 1
-                failed = 0
-        except (InterruptedTransferError, UnreachableError) as error:
-            failed += 1
-            if failed == _ATTEMPTS:
-                _fail_all(frames[done:], str(error), sink)
+class _Fetching:
+    """The volumes that are being fetched; *_given_up* is why no more of them are."""
+
+    def __init__(self, storage: Storage, pool: Path, sink: Sink) -> None:
+        self._storage = storage
+        self._pool = pool
+        self._sink = sink
+        self._given_up: BackupError | None = None
+
+    def fetch_volume(self, name: str, pieces: list[Piece]) -> None:
+        pieces.sort()
+        frames = [(frame, list(group)) for frame, group in itertools.groupby(pieces, key=lambda piece: piece[:2])]
+        done = failed = 0
+        while done < len(frames):
+            reason = self._given_up
+            if reason is None:
+                try:
+                    for group, stored in _read_frames(self._storage, self._pool / name, frames[done:]):
+                        _hand_out(name, group, stored, self._sink)
+                        done += 1
+                        failed = 0
+                except BackupError as error:
+                    failed += 1
+                    reason = self._judged(error, name, failed)
+            if reason is not None:
+                _fail_all(frames[done:], reason, self._sink)
                 return
-        except BackupError as error:
-            _fail_all(frames[done:], str(error), sink)
-            return
+
+    def _judged(self, error: BackupError, name: str, failed: int) -> BackupError | None:
+        """Return why nothing more of the volume *name* can be had, or None if it is worth another attempt."""
+        # An error of a transfer names its file. One that does not is of the way to the server, and the pool of
+        # connections has tried as often as it was told to before it let go of it.
+        if isinstance(error, _NO_CONNECTION) and name.rpartition("/")[2] not in str(error):
+            self._given_up = self._given_up or error
+            return error
+        if isinstance(error, MissingError):
+            return DamageError(f"The volume {name} is missing: {error}")
+        if isinstance(error, (InterruptedTransferError, UnreachableError)) and failed < _ATTEMPTS:
+            return None
+        return error
 
 
-def _fail_all(frames: list[tuple[t.Any, list[Piece]]], reason: str, sink: Sink) -> None:
+def _fail_all(frames: list[tuple[t.Any, list[Piece]]], reason: BackupError, sink: Sink) -> None:
     for _frame, group in frames:
         for piece in group:
             sink.fail(piece, reason)
@@ -116,14 +152,15 @@ def _hand_out(name: str, group: list[Piece], stored: memoryview, sink: Sink) -> 
         content = unpack(name, stored)
     except DamageError as error:
         for piece in group:
-            sink.fail(piece, str(error))
+            sink.fail(piece, error)
         return
     for piece in group:
         segment = content[piece.start : piece.start + piece.size]
         if hashlib.sha256(segment).hexdigest() == piece.digest:
             sink.put(piece, segment)
         else:
-            sink.fail(piece, f"the content in volume {name} at byte {piece.offset:,} is not what was stored")
+            where = f"volume {name} at byte {piece.offset:,}"
+            sink.fail(piece, DamageError(f"the content in {where} is not what was stored"))
 
 
 def unpack(name: str, stored: memoryview) -> memoryview:

@@ -29,11 +29,14 @@ from .entries import (
     entry_from_json,
     entry_lines,
     order_key,
+    path_bytes,
     places_from_json,
 )
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    OnDamage = Callable[[bytes, DamageError], None]
 
 _BLOCK = 1024 * 1024
 _PLACES_A_LINE = 6000
@@ -151,13 +154,18 @@ class ManifestReader:
                 raise DamageError(
                     f"The manifest {self._name} has format {values['format']}, which this version does not know."
                 )
+            if values.get("encryption") is not None:
+                raise DamageError(f"The manifest {self._name} is encrypted, which this version cannot read.")
             return Header.from_json(values)
 
     def _block(self, block: Block) -> bytes:
+        return self._unpacked(self._stored(block))
+
+    def _stored(self, block: Block) -> bytes:
         stored = self._read_at(block.offset, block.length)
         if hashlib.sha256(stored).hexdigest() != block.digest:
             raise DamageError(f"The manifest {self._name} is damaged from byte {block.offset:,} on.")
-        return self._unpacked(stored)
+        return stored
 
     def _unpacked(self, member: bytes) -> bytes:
         unpacker = zlib.decompressobj(_GZIP)
@@ -169,21 +177,49 @@ class ManifestReader:
             raise DamageError(f"The manifest {self._name} is damaged: a block does not end.")
         return lines
 
-    def entries(self, prefix: bytes = b"") -> Iterator[Entry]:
-        """Yield the entries in order, from blocks that can hold *prefix* and what lies below it."""
+    def prove(self) -> None:
+        """Raise unless every block is as it was written; what is in them is not looked at."""
+        for block in self.trailer.blocks:
+            self._stored(block)
+
+    def entries(self, prefix: bytes = b"", *, on_damage: OnDamage | None = None) -> Iterator[Entry]:
+        """Yield the entries in order, from blocks that can hold *prefix* and what lies below it.
+
+        With *on_damage*, which is told the first path and what is wrong, a damaged block is passed over: it costs its
+        own entries, and one that goes on from it or into it. That one is never yielded in part.
+        """
         entry: Entry | None = None
-        for values in self._lines_of(self._blocks_of(prefix)):
-            with _damage_told(self._name, "entries"):
-                if not values.get("n"):
-                    complete, entry = entry, entry_from_json(values)
-                elif entry is not None:
-                    complete, entry = None, entry._replace(places=entry.places + places_from_json(values["at"]))
-                else:
-                    complete = None  # it goes on from a block that was not asked for
-            if complete is not None:
-                yield complete
+        for block in self._blocks_of(prefix):
+            try:
+                complete, entry = self._entries_of(block, entry)
+            except DamageError as error:
+                if on_damage is None:
+                    raise
+                if entry is not None and entry.path != block.first:
+                    yield entry
+                entry = None
+                on_damage(block.first, error)
+            else:
+                yield from complete
         if entry is not None:
             yield entry
+
+    def _entries_of(self, block: Block, entry: Entry | None) -> tuple[list[Entry], Entry | None]:
+        """Return the entries that end in *block*, of which *entry* began before, and the one that may go on behind."""
+        lines = self._block(block).splitlines()
+        complete: list[Entry] = []
+        with _damage_told(self._name, f"block at byte {block.offset:,}"):
+            for line in lines:
+                values = json.loads(line)
+                if not values.get("n"):
+                    if entry is not None:
+                        complete.append(entry)
+                    entry = entry_from_json(values)
+                elif entry is not None:  # else it goes on from a block that was damaged, or not asked for
+                    if path_bytes(values["p"]) != entry.path:
+                        raise ValueError("a line that goes on from none before it")
+                    entry = entry._replace(places=entry.places + places_from_json(values["at"]))
+        return complete, entry
 
     def _blocks_of(self, prefix: bytes) -> tuple[Block, ...]:
         blocks = self.trailer.blocks[1:]
@@ -197,13 +233,6 @@ class ManifestReader:
         while end < len(blocks) and (firsts[end] <= key or firsts[end].startswith(key)):
             end += 1
         return blocks[start:end]
-
-    def _lines_of(self, blocks: tuple[Block, ...]) -> Iterator[dict[str, t.Any]]:
-        for block in blocks:
-            for line in self._block(block).splitlines():
-                with _damage_told(self._name, f"block at byte {block.offset:,}"):
-                    values = json.loads(line)
-                yield values
 
 
 @contextmanager

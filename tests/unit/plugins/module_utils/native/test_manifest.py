@@ -23,6 +23,7 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries 
     Place,
     Problem,
     Trailer,
+    entry_lines,
     order_key,
 )
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.manifest import ManifestReader, ManifestWriter
@@ -216,6 +217,92 @@ def test_a_damaged_block_costs_its_own_entries_only() -> None:
     assert entries[-1] in list(reader.entries(b"/srv/019999"))
     with pytest.raises(DamageError, match="NAME"):
         list(reader.entries())
+
+
+def flipped(stored: bytes, *offsets: int) -> bytes:
+    damaged = bytearray(stored)
+    for offset in offsets:
+        damaged[offset] ^= 1
+    return bytes(damaged)
+
+
+def test_a_damaged_block_is_told_and_passed_over_for_whoever_wants_the_rest() -> None:
+    entries = [simple(b"/srv/%06d" % index) for index in range(20_000)]
+    stored, trailer = written(entries)
+    lost, after = trailer.blocks[2], trailer.blocks[3]
+    reader = reader_of(flipped(stored, lost.offset + 100))
+    told: list[tuple[bytes, str]] = []
+
+    found = list(reader.entries(on_damage=lambda first, error: told.append((first, str(error)))))
+
+    assert found == [entry for entry in entries if not lost.first <= entry.path < after.first]
+    ((first, sentence),) = told
+    assert first == lost.first
+    assert f"NAME is damaged from byte {lost.offset:,} on" in sentence
+
+
+def test_a_block_that_is_whole_and_makes_no_sense_is_told_and_passed_over_as_well() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest, "_BLOCK", 1)
+        patch.setattr(manifest, "entry_lines", lambda entry, _places: [b'{"p":"%s"}\n' % entry.path])
+        stored, _trailer = written([simple(b"/srv/a"), simple(b"/srv/b")])
+    told: list[bytes] = []
+
+    assert list(reader_of(stored).entries(on_damage=lambda first, _error: told.append(first))) == []
+
+    assert told == [b"/srv/a", b"/srv/b"]
+
+
+@pytest.mark.parametrize("lost", range(1, 6))
+def test_a_large_entry_of_which_a_block_is_lost_is_never_taken_for_whole(lost: int) -> None:
+    places = tuple(Place(VOLUMES[0], offset, 1, 0, 1, "ab" * 32) for offset in range(9))
+    large = simple(b"/srv/large", size=9)._replace(places=places)
+    entries = [simple(b"/srv/before"), large, simple(b"/srv/later")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest, "_BLOCK", 1)
+        patch.setattr(manifest, "_PLACES_A_LINE", 3)
+        stored, trailer = written(entries)
+    told: list[bytes] = []
+
+    found = list(
+        reader_of(flipped(stored, trailer.blocks[lost].offset + 20)).entries(
+            on_damage=lambda first, _error: told.append(first)
+        )
+    )
+
+    first = [b"/srv/before", b"/srv/large", b"/srv/large", b"/srv/large", b"/srv/later"][lost - 1]
+    assert told == [first]
+    assert found == [entry for entry in entries if entry.path != first]
+
+
+def test_a_line_that_goes_on_from_another_entry_is_damage() -> None:
+    large = simple(b"/srv/large", size=2)._replace(places=(Place(VOLUMES[0], 0, 1, 0, 1, "ab" * 32),) * 2)
+    lines = list(entry_lines(large, 1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest, "entry_lines", lambda *_arguments: [lines[0], lines[1].replace(b"large", b"other")])
+        stored, _trailer = written([large])
+
+    with pytest.raises(DamageError, match="NAME"):
+        list(reader_of(stored).entries())
+
+
+def test_a_manifest_is_proved_to_its_last_block() -> None:
+    stored, trailer = written([simple(b"/srv/%06d" % index) for index in range(20_000)])
+
+    reader_of(stored).prove()
+    for block in trailer.blocks[1:]:
+        with pytest.raises(DamageError, match=f"from byte {block.offset:,} on"):
+            reader_of(flipped(stored, block.offset + block.length - 1)).prove()
+
+
+def test_an_encrypted_manifest_is_refused() -> None:
+    line = HEADER.to_line().replace(b'"encryption":null', b'"encryption":"age"')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Header, "to_line", lambda _header: line)
+        stored, _trailer = written([])
+
+    with pytest.raises(DamageError, match=r"^The manifest NAME is encrypted, which this version cannot read\.$"):
+        reader_of(stored)
 
 
 def test_another_format_is_named() -> None:
