@@ -8,13 +8,12 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import time
 import typing as t
 from collections import deque
 
 from .native.entries import FILE, HARD_LINK, Entry, Place, order_key
 from .native.volumes import SEGMENT_SIZE, WHOLE_FILE_LIMIT, PendingPlace
-from .scan import Found, is_racy
+from .scan import UNKNOWN, Found, entry_of, inode_of, is_below, open_found
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +24,6 @@ if t.TYPE_CHECKING:
     AnyPlace = t.Union[Place, PendingPlace]
 
 _QUEUE = 20_000
-_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Change(t.NamedTuple):
@@ -39,17 +37,25 @@ class Change(t.NamedTuple):
 def compare(found: Iterator[Found], base: Iterator[Entry], absent: frozenset[str]) -> Iterator[Change]:
     """Yield each thing *found* beside what *base* has under its path; both come in the order of a manifest.
 
-    Content that lies in one of the *absent* volumes does not count as there.
+    Content that lies in one of the *absent* volumes does not count as there. What *base* has below a directory that
+    could not be looked into is taken for found, and marked.
     """
     old = next(base, None)
     for new in found:
-        key = order_key(new.entry.path)
+        path = new.entry.path
+        key = order_key(path)
         while old is not None and order_key(old.path) < key:
             old = next(base, None)
-        match = old if old is not None and old.path == new.entry.path else None
-        if match is not None and not match.has_content:
+        if new.entry.kind != UNKNOWN:
             match = None
-        yield Change(new, match, match is not None and _is_same(new.entry, match, absent))
+            if old is not None and old.path == path:
+                match = old if old.has_content else None
+                old = next(base, None)
+            yield Change(new, match, match is not None and _is_same(new.entry, match, absent))
+        while new.is_closed and old is not None and is_below(old.path, path):
+            if not _is_in(absent, old):
+                yield _carried_over(old)
+            old = next(base, None)
 
 
 def _is_same(new: Entry, old: Entry, absent: frozenset[str]) -> bool:
@@ -61,8 +67,23 @@ def _is_same(new: Entry, old: Entry, absent: frozenset[str]) -> bool:
         and new.inode == old.inode
         and not old.is_racy
         and not old.is_stale
-        and not (absent and any(place.volume in absent for place in old.places))
+        and not _is_in(absent, old)
     )
+
+
+def _is_in(absent: frozenset[str], old: Entry) -> bool:
+    return bool(absent) and any(place.volume in absent for place in old.places)
+
+
+def _carried_over(old: Entry) -> Change:
+    """Return *old* as if it had been found; each hard link stands alone, for what it led to may have gone."""
+    if not old.has_content:
+        return Change(Found(old, 1), None, is_same=False)
+    return Change(Found(_stale(old)._replace(places=()), 1), old, is_same=True)
+
+
+def _stale(old: Entry) -> Entry:
+    return old._replace(kind=FILE, target=b"", is_stale=True)
 
 
 class Collector:
@@ -83,14 +104,14 @@ class Collector:
             self._append(entry, [])
             return
         first = self._linked.get(entry.inode) if change.found.links > 1 else None
-        if first is not None:
+        if first is not None and _is_other_name(entry, first[0]):
             self._append(_linked_to(first[0], entry), first[1])
             return
         taken = self._content(entry, change)
         if taken is not None:
             self._append(*taken)
             if change.found.links > 1:
-                self._linked[entry.inode] = taken
+                self._linked[taken[0].inode] = taken
 
     def _append(self, entry: Entry, places: list[AnyPlace]) -> None:
         self._queue.append((entry, places))
@@ -127,29 +148,33 @@ class Collector:
         if change.is_same and base is not None:
             return entry._replace(digest=base.digest, is_racy=False), list(base.places)
         try:
-            return self._stored(entry, base)
+            return self._stored(entry, base, change.found.root)
         except OSError as error:
             self._note(entry.path, error.strerror or str(error))
             if isinstance(error, FileNotFoundError):
                 return None
-        if base is None or any(place.volume in self._absent for place in base.places):
+        if base is None or _is_in(self._absent, base):
             return None
-        return base._replace(path=entry.path, kind=FILE, target=b"", is_stale=True), list(base.places)
+        return _stale(base), list(base.places)
 
-    def _stored(self, entry: Entry, base: Entry | None) -> tuple[Entry, list[AnyPlace]]:
-        """Read the file of *entry* and pack those of its segments that *base* does not have."""
+    def _stored(self, entry: Entry, base: Entry | None, root: bytes) -> tuple[Entry, list[AnyPlace]]:
+        """Read the file of *entry* and pack those of its segments that *base* does not have.
+
+        If it changed since it was found, its entry tells what it was when it was opened, as its content does.
+        """
         known = self._known_segments(base)
         places: list[AnyPlace] = []
         digests: list[str] = []
         size = 0
-        descriptor = os.open(entry.path, _OPEN)
+        descriptor, before = open_found(entry.path, root, entry.inode)
         try:
-            before = os.fstat(descriptor)
             if not stat.S_ISREG(before.st_mode):
                 raise OSError(0, "it is no regular file any more")
+            has_moved = (before.st_ctime_ns, inode_of(before)) != (entry.ctime, entry.inode)
+            if has_moved:
+                entry = entry_of(entry.path, FILE, before, descriptor)
             is_whole = before.st_size <= WHOLE_FILE_LIMIT
-            segments = _whole(descriptor, before.st_size) if is_whole else _pieces(descriptor)
-            for part, content in enumerate(segments, 1):
+            for part, content in enumerate(_pieces(descriptor, before.st_size), 1):
                 digest = hashlib.sha256(content).hexdigest()
                 size += len(content)
                 digests.append(digest)
@@ -158,10 +183,11 @@ class Collector:
                     places.append(place._replace(digest="" if is_whole else digest))
                 else:
                     places.append(self._packer.add(entry, content, digest, 0 if is_whole else part))
+                self._packer.tick()
             after = os.fstat(descriptor)
         finally:
             os.close(descriptor)
-        has_moved = (after.st_mtime_ns, after.st_size) != (entry.mtime, size) or is_racy(after, time.time_ns())
+        has_moved |= (_times(before), size) != (_times(after), after.st_size)
         if len(places) == 1 and isinstance(places[0], Place):
             places[0] = places[0]._replace(digest="")
         return entry._replace(size=size, digest=digest_of(digests), is_racy=entry.is_racy or has_moved), places
@@ -177,35 +203,39 @@ class Collector:
         }
 
 
+def _is_other_name(entry: Entry, first: Entry) -> bool:
+    """Tell whether *entry*, which has the inode of *first*, also has its content: numbers of inodes are used again."""
+    return (entry.size, entry.mtime, entry.ctime) == (first.size, first.mtime, first.ctime)
+
+
 def _linked_to(first: Entry, entry: Entry) -> Entry:
     """Return *entry* as a hard link to the name that stands *first* in order."""
     return entry._replace(
         kind=HARD_LINK,
         target=first.path,
-        size=first.size,
         digest=first.digest,
         is_racy=first.is_racy,
         is_stale=first.is_stale,
     )
 
 
-def _whole(descriptor: int, size: int) -> Iterator[bytes]:
-    """Yield the content of a file that had *size* bytes a moment ago, unless it is empty."""
-    content = _read_up_to(descriptor, size + 1, size)
-    if content:
+def _times(status: os.stat_result) -> tuple[int, int]:
+    return status.st_mtime_ns, status.st_ctime_ns
+
+
+def _pieces(descriptor: int, size: int) -> Iterator[bytes]:
+    """Yield the first *size* bytes in segments, each read completely; a file may grow faster than it is read."""
+    size = size or SEGMENT_SIZE  # what tells no size may have a content, as in /proc
+    limit = size if size <= WHOLE_FILE_LIMIT else SEGMENT_SIZE
+    while size > 0 and (content := _read_up_to(descriptor, min(limit, size))):
         yield content
+        size -= len(content)
 
 
-def _pieces(descriptor: int) -> Iterator[bytes]:
-    """Yield the content in pieces; each is read completely before it is yielded."""
-    while content := _read_up_to(descriptor, SEGMENT_SIZE, SEGMENT_SIZE):
-        yield content
-
-
-def _read_up_to(descriptor: int, limit: int, expected: int) -> bytes:
-    """Read until *limit* bytes are there or the file ends, content with *expected* ones if they come at once."""
+def _read_up_to(descriptor: int, limit: int) -> bytes:
+    """Read until *limit* bytes are there or the file ends."""
     content = os.read(descriptor, limit)
-    if len(content) in (0, expected, limit):
+    if len(content) in (0, limit):
         return content
     pieces, size = [content], len(content)
     while size < limit and (piece := os.read(descriptor, limit - size)):

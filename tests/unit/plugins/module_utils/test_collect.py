@@ -6,21 +6,24 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import random
+import shutil
 import time
 import typing as t
 
 import pytest
 
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.collect import Collector, compare, digest_of
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import Entry
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.volumes import MEMORY_BUDGET, Budget, Packer
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.scan import Found, scan
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.scan import UNKNOWN, Found, scan
 
 if t.TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import Entry
     from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.volumes import Volume
 
 MIB = 1024 * 1024
@@ -36,6 +39,7 @@ class Pool:
         self.volumes: dict[str, bytes] = {}
         self.problems: list[bytes] = []
         self.runs = 0
+        self.clock: Callable[[], float] = time.monotonic
 
     def run(self, base: t.Sequence[Entry] = (), absent: frozenset[str] = NOTHING) -> list[Entry]:
         return self.run_with(list(self.found()), base, absent)
@@ -44,13 +48,14 @@ class Pool:
         return scan([self._top], lambda path, _why: self.problems.append(path))
 
     def run_with(
-        self, found: list[Found], base: t.Sequence[Entry] = (), absent: frozenset[str] = NOTHING
+        self, found: t.Iterable[Found], base: t.Sequence[Entry] = (), absent: frozenset[str] = NOTHING
     ) -> list[Entry]:
         self.runs += 1
         prefix = f"v00/{self.runs}"
         started: list[Volume] = []
         entries: list[Entry] = []
-        packer = Packer("none", lambda number: f"{prefix}-{number}.tar", started.append, Budget(MEMORY_BUDGET))
+        budget = Budget(MEMORY_BUDGET)
+        packer = Packer("none", lambda number: f"{prefix}-{number}.tar", started.append, budget, clock=self.clock)
         collector = Collector(packer, entries.append, lambda path, _why: self.problems.append(path), absent)
         for change in compare(iter(found), iter(base), absent):
             collector.collect(change)
@@ -86,6 +91,19 @@ def top(tmp_path: Path) -> Path:
 def named(entries: list[Entry], name: str) -> Entry:
     (entry,) = (entry for entry in entries if os.path.basename(entry.path) == os.fsencode(name))  # noqa: PTH119 - bytes
     return entry
+
+
+def after(found: t.Iterable[Found], path: Path, deed: Callable[[], object]) -> t.Iterator[Found]:
+    """Yield what is *found*, and do the *deed* once what is at *path* was taken."""
+    for item in found:
+        yield item
+        if item.entry.path == os.fsencode(path):
+            deed()
+
+
+def put_link_in_place_of(directory: Path, target: Path) -> None:
+    directory.rename(target.with_name("away"))
+    directory.symlink_to(target)
 
 
 def wait_until_calm(top: Path) -> None:
@@ -213,6 +231,30 @@ def test_hard_links_hold_their_content_once_at_the_first_name(pool: Pool, top: P
     assert len(first.places) == 1
 
 
+def test_a_name_whose_inode_number_was_that_of_another_file_is_a_file_of_its_own(pool: Pool, top: Path) -> None:
+    (top / "a").write_bytes(b"content")
+    (top / "b").write_bytes(b"something else")
+    directory, first, other = pool.found()
+    reused = other.entry._replace(inode=first.entry.inode)
+
+    entries = pool.run_with([directory, first._replace(links=2), other._replace(links=2, entry=reused)])
+
+    assert pool.content(named(entries, "b")) == b"something else"
+
+
+def test_a_name_that_is_found_after_a_change_through_another_is_read_for_itself(pool: Pool, top: Path) -> None:
+    for directory in ("1", "2"):
+        (top / directory).mkdir()
+    (top / "1/a").write_bytes(b"before")
+    os.link(top / "1/a", top / "2/b")
+    wait_until_calm(top)
+
+    entries = pool.run_with(after(pool.found(), top / "1/a", lambda: (top / "1/a").write_bytes(b"after!")))
+
+    assert pool.content(named(entries, "a")) == b"before"
+    assert pool.content(named(entries, "b")) == b"after!"
+
+
 def test_when_the_first_of_hard_links_goes_the_second_takes_its_place_and_nothing_is_sent(
     pool: Pool, top: Path
 ) -> None:
@@ -269,6 +311,202 @@ def test_what_cannot_be_read_now_is_kept_from_the_base_and_marked(pool: Pool, to
     assert kept.is_stale
     assert pool.content(kept) == b"content"
     assert pool.problems == [os.fsencode(top / "file")]
+
+
+def test_what_lies_below_a_directory_that_cannot_be_read_is_kept_from_the_base_and_marked(
+    pool: Pool, top: Path, tmp_path: Path
+) -> None:
+    (top / "d/inner").mkdir(parents=True)
+    (tmp_path / "empty").mkdir()
+    for name in ("c", "d/file", "d/inner/file", "d-e", "z"):
+        (top / name).write_bytes(os.fsencode(name))
+    os.link(top / "c", top / "d/second name of c")
+    (top / "d/link").symlink_to("file")
+    wait_until_calm(top)
+    first = pool.run()
+
+    second = pool.run_with(after(pool.found(), top, lambda: put_link_in_place_of(top / "d", tmp_path / "empty")), first)
+
+    assert [entry.path for entry in second] == [entry.path for entry in first]
+    below = {os.path.relpath(entry.path, os.fsencode(top / "d")): entry for entry in second}
+    assert {name: entry.kind for name, entry in below.items() if not name.startswith(b"..")} == {
+        b".": "d",
+        b"file": "f",
+        b"inner": "d",
+        b"inner/file": "f",
+        b"link": "l",
+        b"second name of c": "f",
+    }
+    assert {name for name, entry in below.items() if entry.is_stale} == {b"file", b"inner/file", b"second name of c"}
+    assert pool.content(below[b"inner/file"]) == b"d/inner/file"
+    assert pool.content(below[b"second name of c"]) == b"c"
+    assert pool.problems == [os.fsencode(top / "d")]
+    assert pool.sent() == 0
+
+
+def test_what_was_kept_below_a_directory_is_read_again_once_that_can_be_done(
+    pool: Pool, top: Path, tmp_path: Path
+) -> None:
+    (top / "d").mkdir()
+    (tmp_path / "empty").mkdir()
+    (top / "d/file").write_bytes(b"content")
+    first = pool.run()
+    link = after(pool.found(), top, lambda: put_link_in_place_of(top / "d", tmp_path / "empty"))
+    second = pool.run_with(link, first)
+    (top / "d").unlink()
+    (tmp_path / "away").rename(top / "d")
+
+    third = pool.run(second)
+
+    assert named(second, "file").is_stale
+    assert not named(third, "file").is_stale
+    assert pool.content(named(third, "file")) == b"content"
+
+
+def test_nothing_is_kept_below_a_directory_that_is_no_more(pool: Pool, top: Path) -> None:
+    (top / "d").mkdir()
+    (top / "d/file").write_bytes(b"content")
+    first = pool.run()
+
+    second = pool.run_with(after(pool.found(), top, lambda: shutil.rmtree(top / "d")), first)
+
+    assert [entry.path for entry in second] == [os.fsencode(top)]
+    assert pool.problems == [os.fsencode(top / "d")]
+
+
+def test_what_lies_in_an_absent_volume_is_not_kept_below_a_directory_that_cannot_be_read(pool: Pool, top: Path) -> None:
+    (top / "d").mkdir()
+    (top / "d/file").write_bytes(b"content")
+    first = pool.run()
+    absent = frozenset(place.volume for place in named(first, "file").places)
+    directories = [item._replace(is_closed=item.entry.path != os.fsencode(top)) for item in pool.found()][:2]
+
+    second = pool.run_with(directories, first, absent)
+
+    assert [entry.path for entry in second] == [os.fsencode(top), os.fsencode(top / "d")]
+
+
+def test_what_cannot_be_looked_at_is_kept_with_all_below_it(pool: Pool, top: Path) -> None:
+    (top / "d").mkdir()
+    for name in ("d/file", "e"):
+        (top / name).write_bytes(b"content")
+    first = pool.run()
+    directory, *_others = pool.found()
+    unknown = [Entry(os.fsencode(top / name), UNKNOWN, 0, 0, 0, "", "", 0) for name in ("d", "e", "f")]
+
+    second = pool.run_with([directory, *(Found(entry, 1, is_closed=True) for entry in unknown)], first)
+
+    assert [entry.path for entry in second] == [entry.path for entry in first]
+    assert [pool.content(entry) for entry in second if entry.is_stale] == [b"content", b"content"]
+
+
+# what changes while it is read
+
+
+def test_a_file_that_replaced_another_after_that_was_found_comes_with_its_own_metadata(pool: Pool, top: Path) -> None:
+    (top / "file").write_bytes(b"before")
+    found = list(pool.found())
+    (top / "new").write_bytes(b"after!")
+    (top / "new").chmod(0o600)
+    os.utime(top / "new", ns=(0, 1_700_000_000_123_456_789))
+    (top / "new").rename(top / "file")
+
+    entry = named(pool.run_with(found), "file")
+
+    status = (top / "file").stat()
+    assert pool.content(entry) == b"after!"
+    assert (entry.mode, entry.mtime, entry.ctime) == (0o600, 1_700_000_000_123_456_789, status.st_ctime_ns)
+    assert entry.inode == f"{status.st_dev}:{status.st_ino}"
+
+
+def test_a_file_that_grows_as_fast_as_it_is_read_is_taken_as_long_as_it_was(pool: Pool, top: Path) -> None:
+    (top / "file").write_bytes(NOISE)
+    wait_until_calm(top)
+
+    def grow() -> float:
+        if (top / "file").stat().st_size < 8 * len(NOISE):
+            with (top / "file").open("ab") as file:
+                file.write(NOISE)
+        return 0
+
+    found = list(pool.found())
+    pool.clock = grow  # which is asked for each segment
+    (entry,) = (entry for entry in pool.run_with(found) if entry.kind == "f")
+
+    assert entry.size == len(pool.content(entry)) <= 2 * len(NOISE)
+    assert entry.is_racy
+
+
+@pytest.mark.parametrize("size", [4, 10 * MIB])
+def test_a_file_that_is_cut_while_it_is_read_is_taken_as_far_as_it_goes_and_read_again(
+    pool: Pool, top: Path, size: int
+) -> None:
+    (top / "file").write_bytes(NOISE)
+    wait_until_calm(top)
+
+    def cut() -> float:
+        os.truncate(top / "file", size)
+        return 0
+
+    found = list(pool.found())
+    pool.clock = cut
+    entry = named(pool.run_with(found), "file")
+
+    assert NOISE.startswith(pool.content(entry))
+    assert entry.size == len(pool.content(entry))
+    assert entry.is_racy
+
+
+def test_a_link_that_takes_the_place_of_a_directory_leads_nobody_to_the_files_of_others(
+    pool: Pool, top: Path, tmp_path: Path
+) -> None:
+    for directory in (top / "a/b", tmp_path / "others/b"):
+        directory.mkdir(parents=True)
+    (top / "a/b/file").write_bytes(b"own")
+    (tmp_path / "others/b/file").write_bytes(b"secret")
+    found = list(pool.found())
+    put_link_in_place_of(top / "a", tmp_path / "others")
+
+    entries = pool.run_with(found)
+
+    assert [entry.kind for entry in entries] == ["d", "d", "d"]
+    assert pool.problems == [os.fsencode(top / "a/b/file")]
+    assert pool.sent() == 0
+
+
+def test_links_above_what_is_backed_up_are_followed_to_a_file_that_replaced_another(tmp_path: Path) -> None:
+    top = tmp_path / "link/top"
+    (tmp_path / "real/top/d").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("real")
+    (top / "d/file").write_bytes(b"before")
+    (top / "d/new").write_bytes(b"after")
+    pool = Pool(top)
+    found = [item for item in pool.found() if not item.entry.path.endswith(b"/new")]
+    (top / "d/new").rename(top / "d/file")
+
+    entries = pool.run_with(found)
+
+    assert pool.content(named(entries, "file")) == b"after"
+    assert pool.problems == []
+
+
+def test_an_upload_does_not_stand_open_while_a_large_file_is_read_whose_segments_are_known(
+    pool: Pool, top: Path
+) -> None:
+    (top / "b").write_bytes(3 * NOISE)
+    first = pool.run()
+    os.utime(top / "b")
+    for name in ("a", "c"):
+        (top / name).write_bytes(b"new")
+    seconds = itertools.count()
+    pool.clock = lambda: float(next(seconds))
+
+    second = pool.run(first)
+
+    assert pool.content(named(second, "b")) == 3 * NOISE
+    assert {place.volume for place in named(second, "b").places} <= {place.volume for place in named(first, "b").places}
+    volumes = [named(second, name).places[0].volume for name in "ac"]
+    assert len(set(volumes)) == 2
 
 
 def test_the_digest_of_several_segments_is_that_of_their_digests() -> None:

@@ -9,23 +9,51 @@ import os
 import socket
 import stat
 import subprocess
+import tempfile
+import time
 import typing as t
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.stowage.ftp_backup.plugins.module_utils import scan as subject
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import UsageError
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import LocalError, UsageError
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import order_key
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.scan import is_below, is_racy, roots_of, scan
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.scan import UNKNOWN, is_below, is_racy, roots_of, scan
 
 if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import Entry
 
 component = st.binary(min_size=1, max_size=4).filter(lambda name: not {0, 47} & set(name))
 paths = st.lists(component, min_size=1, max_size=4).map(lambda parts: b"/" + b"/".join(parts))
+
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def closed() -> Iterator[Path]:
+    """Give a directory of an ordinary user, who may go into it."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:  # pytest's own are closed to others
+        if os.geteuid() == 0:
+            os.chown(name, NOBODY, NOBODY)
+        yield Path(name)
+
+
+@contextmanager
+def ordinary_user() -> Iterator[None]:
+    """Give the rights of root up for a while."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
 
 
 def entries_below(*roots: Path) -> dict[bytes, Entry]:
@@ -141,7 +169,7 @@ def test_a_path_that_begins_with_two_slashes_is_the_same_path(tmp_path: Path) ->
     assert roots_of([f"/{tmp_path}", str(tmp_path)]) == [os.fsencode(tmp_path)]
 
 
-@pytest.mark.parametrize("path", ["relative", "", ".", "~/x", "/surely/not/there"])
+@pytest.mark.parametrize("path", ["relative", "", ".", "~/x", "/surely/not/there", "/a\0b"])
 def test_a_path_that_is_relative_or_missing_is_refused(path: str) -> None:
     with pytest.raises(UsageError, match="cannot be backed up"):
         roots_of([path])
@@ -152,6 +180,21 @@ def test_a_path_that_is_a_link_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match="symbolic link to /etc"):
         roots_of([str(tmp_path / "link")])
+
+
+def test_a_path_whose_name_is_too_long_is_told_in_one_sentence() -> None:
+    path = "/" + "a" * 300
+
+    with pytest.raises(LocalError, match=f"^The path {path} cannot be backed up: File name too long\\.$"):
+        roots_of([path])
+
+
+def test_a_path_that_this_user_may_not_look_at_is_told_in_one_sentence(closed: Path) -> None:
+    (closed / "inner").mkdir(mode=0)
+    path = f"{closed}/inner/x"
+
+    with ordinary_user(), pytest.raises(LocalError, match=f"^The path {path} cannot be backed up: Permission denied"):
+        roots_of([path])
 
 
 def test_below_is_by_components() -> None:
@@ -179,6 +222,95 @@ def test_what_vanishes_is_told_and_the_scan_goes_on(tmp_path: Path) -> None:
     assert problems == [os.fsencode(tmp_path / "b")]
 
 
+def test_a_directory_that_cannot_be_looked_into_is_told_once_and_found_closed(closed: Path) -> None:
+    for name in ("a", "b", "c"):
+        (closed / name).mkdir()
+        (closed / name / "file").touch()
+    (closed / "b").chmod(0)
+    problems: list[tuple[bytes, str]] = []
+
+    with ordinary_user():
+        found = list(scan([os.fsencode(closed)], lambda *problem: problems.append(problem)))
+
+    names = [(os.path.relpath(item.entry.path, os.fsencode(closed)), item.is_closed) for item in found]
+    assert names == [(b".", False), *((name, name == b"b") for name in (b"a", b"a/file", b"b", b"c", b"c/file"))]
+    assert problems == [(os.fsencode(closed / "b"), "Permission denied")]
+
+
+def test_what_is_listed_and_cannot_be_looked_at_is_found_closed_and_of_unknown_kind(closed: Path) -> None:
+    (closed / "inner").mkdir()
+    (closed / "inner/file").touch()
+    (closed / "inner").chmod(0o444)
+    problems: list[bytes] = []
+
+    with ordinary_user():
+        found = list(scan([os.fsencode(closed)], lambda path, _why: problems.append(path)))
+
+    assert [item.entry.kind for item in found] == ["d", "d", UNKNOWN]
+    assert (found[-1].entry.path, found[-1].is_closed) == (os.fsencode(closed / "inner/file"), True)
+    assert problems == [os.fsencode(closed / "inner/file")]
+
+
+@pytest.mark.parametrize("name", ["a", "a/b"])
+def test_a_link_that_takes_the_place_of_a_directory_during_the_scan_is_not_followed(tmp_path: Path, name: str) -> None:
+    """The one that is swapped, *name*, was seen as a directory; *a/b* is reached through it or is it."""
+    (tmp_path / "top/a/b").mkdir(parents=True)
+    (tmp_path / "others/b").mkdir(parents=True)
+    for directory in ("others", "others/b"):
+        (tmp_path / directory / "secret").touch()
+    top = tmp_path / "top"
+    last_seen = os.fsencode((top / name).parent)
+    problems: list[bytes] = []
+    found = []
+
+    for item in scan([os.fsencode(top)], lambda path, _why: problems.append(path)):
+        found.append(item)
+        if item.entry.path == last_seen:
+            (top / name).rename(tmp_path / "away")
+            (top / name).symlink_to(tmp_path / "others")
+
+    assert b"secret" not in {os.path.basename(item.entry.path) for item in found}  # noqa: PTH119 - bytes
+    assert problems == [os.fsencode(top / name)]
+    assert found[-1].is_closed
+
+
+def test_a_link_that_takes_the_place_of_a_directory_above_is_not_followed(tmp_path: Path) -> None:
+    top, others = tmp_path / "top", tmp_path / "others"
+    for directory in (top / "a/b", others / "b"):
+        directory.mkdir(parents=True)
+    (others / "b/secret").touch()
+    problems: list[bytes] = []
+    found = []
+
+    for item in scan([os.fsencode(top)], lambda path, _why: problems.append(path)):
+        found.append(item.entry.path)
+        if item.entry.path == os.fsencode(top / "a"):
+            (top / "a").rename(tmp_path / "away")
+            (top / "a").symlink_to(others)
+
+    assert os.fsencode(top / "a/b/secret") not in found
+    assert problems == [os.fsencode(top / "a/b")]
+
+
+def test_a_directory_that_takes_the_place_of_another_during_the_scan_is_taken_as_it_is(tmp_path: Path) -> None:
+    top, new = tmp_path / "top", tmp_path / "new"
+    (top / "a/b").mkdir(parents=True)
+    new.mkdir(mode=0o700)
+    (new / "file").touch()
+    problems: list[bytes] = []
+    found = {}
+
+    for item in scan([os.fsencode(top)], lambda path, _why: problems.append(path)):
+        found[item.entry.path] = item.entry
+        if item.entry.path == os.fsencode(top / "a"):
+            (top / "a/b").rename(tmp_path / "away")
+            new.rename(top / "a/b")
+
+    assert found[os.fsencode(top / "a/b")].mode == 0o700
+    assert os.fsencode(top / "a/b/file") in found
+    assert problems == []
+
+
 def test_a_file_is_racy_as_long_as_its_times_could_hide_a_change(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     status = (tmp_path / "file").stat()
@@ -192,8 +324,10 @@ def test_a_file_is_racy_as_long_as_its_times_could_hide_a_change(tmp_path: Path)
 def test_only_regular_files_are_racy(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to("file")
+    in_an_hour = time.time() + 3600
+    for name in ("file", "link"):
+        os.utime(tmp_path / name, (in_an_hour, in_an_hour), follow_symlinks=False)
 
     racy = {path for path, entry in entries_below(tmp_path).items() if entry.is_racy}
 
-    assert racy <= {os.fsencode(tmp_path / "file")}
-    assert subject.is_racy((tmp_path / "file").stat(), 0)
+    assert racy == {os.fsencode(tmp_path / "file")}
