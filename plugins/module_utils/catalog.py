@@ -18,7 +18,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 
 from .errors import DamageError
-from .index_file import UnusableIndexError, connected, create, discard, keep, writer_lock
+from .index_file import (
+    UnusableIndexError,
+    connected,
+    create,
+    discard,
+    discard_others,
+    has_index,
+    keep,
+    writer_lock,
+)
 from .native.entries import FILE, HARD_LINK, Part, Problem, order_key, parse_time, path_bytes, path_text, time_text
 
 if t.TYPE_CHECKING:
@@ -106,16 +115,19 @@ def update_job(
         with _opened(index) as catalog, catalog.transaction():
             return catalog.update_job(client, job, structure, stored, open_reader)
 
+    begun_anew = f"It was begun anew with the job {job!r} alone: reindex finds all others again."
     with writer_lock(index):
-        if not index.exists():
+        if not has_index(index):
+            was_elsewhere = discard_others(index)
             create(index)
+            elsewhere = f"The index described where the destination lay before. {begun_anew}"
+            return (*([elsewhere] if was_elsewhere else []), *update())
         try:
             return tuple(update())
         except UnusableIndexError as error:
             discard(index)
             create(index)
-            begun_anew = f"{error} It was begun anew with the job {job!r} alone: reindex finds all others again."
-            return (begun_anew, *update())
+            return (f"{error} {begun_anew}", *update())
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from functools import partial
 from inspect import getsource
 from pathlib import Path, PurePosixPath
 
-from .errors import LocalError, RefusedError, StorageError, UsageError, told_as
+from .errors import BackupError, LocalError, RefusedError, StorageError, UsageError, told_as
 from .ftp.control import Address, make_context
 from .ftp.pool import ConnectionPool, Patience
 from .ftp.profile import Profile, read_profile
@@ -23,6 +23,7 @@ from .ftp.storage import FtpStorage, checked_directory, root_of
 from .native import recover
 from .native.readme import README
 from .outcome import Outcome
+from .private_files import UnusableFileError
 from .registry import NAME_LIMIT, Destination, check_destination, check_name, require
 from .version import VERSION
 
@@ -54,7 +55,7 @@ def ensure_present(
     checked_directory(wanted.directory)
     if wanted.password is not None and wanted.password_file is not None:
         raise UsageError("Give either password or password_file, not both.")
-    current = registry.get(wanted.name)
+    current, damaged = _current(registry, wanted.name)
     proof = (prove or prove_on_server)(wanted, check_mode=check_mode) if validate else None
     changed = current != wanted or (proof is not None and not proof.has_files)
     if changed and not check_mode:
@@ -65,24 +66,43 @@ def ensure_present(
     before, after = _side(current), _side(wanted)
     if current is not None and current.password != wanted.password and "password" in before:
         before["password"] = "(set, another one)"  # noqa: S105 - it says so instead of the password
-    return Outcome(changed, values, before, after, _warnings(wanted, proof))
+    warnings = (*_damage_warnings(wanted.name, damaged), *_warnings(wanted, proof))
+    return Outcome(changed, values, before, after, warnings)
 
 
 def ensure_absent(registry: Registry, name: str, *, check_mode: bool) -> Outcome:
     """Make the registry forget *name*; what lies on the storage stays there."""
     check_name(name, "destination", NAME_LIMIT)
-    current = registry.get(name)
-    if current is not None and not check_mode:
+    current, damaged = _current(registry, name)
+    changed = current is not None or damaged is not None
+    if changed and not check_mode:
         registry.remove(name)
-    before = _side(current)
-    return Outcome(current is not None, {"destination": before or None}, before, {})
+    shown = {"name": name} if current is None else current.shown()
+    before = {"name": name} if damaged is not None else _side(current)
+    return Outcome(changed, {"destination": shown if changed else None}, before, {}, _damage_warnings(name, damaged))
+
+
+def _current(registry: Registry, name: str) -> tuple[Destination | None, UnusableFileError | None]:
+    """Return the destination called *name*, and what is wrong with its declaration: then it counts as another one."""
+    try:
+        return registry.get(name), None
+    except UnusableFileError as error:
+        return None, error
+
+
+def _damage_warnings(name: str, damaged: UnusableFileError | None) -> tuple[str, ...]:
+    if damaged is None:
+        return ()
+    return (f"What was declared as {name!r} is not known any more and counts as another destination. {damaged}",)
 
 
 def list_destinations(registry: Registry, name: str | None, *, probe: bool) -> Outcome:
     """Return the declared destinations, or the one called *name*; with *probe*, what each server is, too."""
     destinations = [require(registry, known) for known in ([name] if name is not None else registry.names())]
-    values = {"destinations": [_described(destination, probe=probe) for destination in destinations]}
-    return Outcome(changed=False, values=values)
+    described = [_described(destination, probe=probe) for destination in destinations]
+    if name is None:
+        described += [{"name": its_name, "failure": _failure(error)} for its_name, error in registry.unusable().items()]
+    return Outcome(changed=False, values={"destinations": sorted(described, key=lambda values: str(values["name"]))})
 
 
 def _described(destination: Destination, *, probe: bool) -> dict[str, t.Any]:
@@ -91,9 +111,13 @@ def _described(destination: Destination, *, probe: bool) -> dict[str, t.Any]:
         try:
             with open_pool(destination, Patience(1)) as pool, pool.session() as session:
                 values["server"] = _shown_profile(read_profile(session))
-        except StorageError as error:
-            values["failure"] = {"kind": error.kind, "msg": str(error), **error.details()}
+        except BackupError as error:
+            values["failure"] = _failure(error)
     return values
+
+
+def _failure(error: BackupError) -> dict[str, t.Any]:
+    return {"kind": error.kind, "msg": str(error), **error.details()}
 
 
 def _side(destination: Destination | None) -> dict[str, t.Any]:

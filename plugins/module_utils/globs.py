@@ -5,23 +5,33 @@ r"""Globs on absolute paths: which paths they match, and below which directory a
 
 ``*`` and ``?`` stay within one component, ``**`` is any number of them, and ``\\`` quotes the character behind it.
 Whatever a glob matches, what lies below that is meant as well.
+
+A regular expression that goes back to try all that its wildcards could match takes for ever on a glob with many of
+them. That is never needed: where what follows a wildcard fits first, the rest fits, if it fits anywhere. So each
+wildcard and what follows it, up to the next one of its kind, stand in a group that is left once and for all.
 """
 
 from __future__ import annotations
 
 import re
 import typing as t
-from itertools import takewhile
+from itertools import count, takewhile
 
 from .errors import UsageError
 from .native.entries import path_bytes, path_text
 
 if t.TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 _ANY_DEPTH = "**"
-_TOKEN = re.compile(r"\*\*|\\?.", re.DOTALL)
-_WILDCARDS = {_ANY_DEPTH: ".*", "*": "[^/]*", "?": "[^/]"}
+_ANY_NAMES = "**/"
+_ANY_TEXT = "*"
+_ONE = "?"
+_END = ""
+_TOKEN = re.compile(r"\*\*+|\\?.", re.DOTALL)
+_WILDCARDS = {_ANY_DEPTH, _ANY_TEXT, _ONE}
+# `(?<=/)`: what goes on behind any number of names is a name. The end: what lies below is meant as well.
+_PATTERNS = {_ANY_DEPTH: ".*?", _ANY_NAMES: ".*?(?<=/)", _ANY_TEXT: "[^/]*?", _ONE: "[^/]", _END: r"(?=/|\Z)"}
 
 
 class PathFilter:
@@ -32,7 +42,9 @@ class PathFilter:
 
     def __init__(self, globs: Sequence[str]) -> None:
         parsed = [_components_of(glob) for glob in globs]
-        self._matches = re.compile("|".join(map(_pattern, parsed)) if parsed else r"(?!)", re.DOTALL).fullmatch
+        groups = count()
+        patterns = [_pattern(components, groups) for components in parsed]
+        self._matches = re.compile("|".join(patterns) if patterns else r"(?!)", re.DOTALL).match
         levels = takewhile(lambda names: len(set(names)) == 1, zip(*map(_literal_components, parsed)))
         self.literal_prefix = b"".join(b"/" + path_bytes(names[0]) for names in levels)
 
@@ -42,10 +54,14 @@ class PathFilter:
 
 
 def _components_of(glob: str) -> list[list[str]]:
-    """Return the components of *glob*, each as its characters, which may be quoted, and wildcards."""
+    """Return the components of *glob*, each as its characters, which may be quoted, and wildcards.
+
+    More than two stars are as good as two.
+    """
     if not glob.startswith("/"):
         raise UsageError(f"The path {glob!r} is not absolute.")
-    components = [_TOKEN.findall(component) for component in glob.split("/") if component]
+    found = [_TOKEN.findall(component) for component in glob.split("/") if component]
+    components = [[_ANY_DEPTH if token.startswith(_ANY_DEPTH) else token for token in tokens] for tokens in found]
     for component in components:
         if component[-1] == "\\":
             raise UsageError(f"The path {glob!r} has a '\\' that quotes nothing.")
@@ -54,23 +70,46 @@ def _components_of(glob: str) -> list[list[str]]:
     return components
 
 
-def _pattern(components: list[list[str]]) -> str:
+def _pattern(components: list[list[str]], groups: Iterator[int]) -> str:
     """Return the regular expression of one glob; a ``**`` that is a whole component may also be no component."""
     if not components:
-        return "/.*"
-    above = ["(?:/.*)?" if tokens == [_ANY_DEPTH] else "/" + _component_pattern(tokens) for tokens in components[:-1]]
-    return "".join(above) + "/" + _component_pattern(components[-1]) + "(?:/.*)?"
+        return "/"
+    tokens = ["/"]
+    for component in components[:-1]:
+        tokens += [_ANY_NAMES] if component == [_ANY_DEPTH] else [*component, "/"]
+    tokens += [*components[-1], _END]
+    pattern = ""
+    for deep, part in _split(tokens, (_ANY_DEPTH, _ANY_NAMES)):
+        within = "".join(_left_once(star, _text(text), groups) for star, text in _split(part, (_ANY_TEXT,)))
+        pattern += _left_once(deep, within, groups)
+    return pattern
 
 
-def _component_pattern(tokens: list[str]) -> str:
-    return "".join(_WILDCARDS.get(token) or re.escape(token[-1]) for token in tokens)
+def _split(tokens: list[str], wildcards: Collection[str]) -> Iterator[tuple[str | None, list[str]]]:
+    """Yield what stands before the first of *wildcards*, with None, and then each of them with what follows it."""
+    starts = [number for number, token in enumerate(tokens) if token in wildcards]
+    yield None, tokens[: starts[0]] if starts else tokens
+    for start, end in zip(starts, [*starts[1:], len(tokens)]):
+        yield tokens[start], tokens[start + 1 : end]
+
+
+def _left_once(wildcard: str | None, pattern: str, groups: Iterator[int]) -> str:
+    """Return the regular expression of *wildcard* and what follows it, as Python 3.11 would write ``(?>…)``."""
+    if wildcard is None:
+        return pattern
+    name = f"g{next(groups)}"
+    return f"(?=(?P<{name}>{_PATTERNS[wildcard]}{pattern}))(?P={name})"
+
+
+def _text(tokens: list[str]) -> str:
+    return "".join(_PATTERNS.get(token) or re.escape(token[-1]) for token in tokens)
 
 
 def _literal_components(components: list[list[str]]) -> list[str]:
     """Return the leading components that have no wildcard, without their quotes."""
     literal = []
     for tokens in components:
-        if not _WILDCARDS.keys().isdisjoint(tokens):
+        if not _WILDCARDS.isdisjoint(tokens):
             break
         literal.append("".join(token[-1] for token in tokens))
     return literal

@@ -57,6 +57,16 @@ class UnusableIndexError(LocalError):
     """The index is damaged, or another version made it: only a new one helps."""
 
 
+def has_index(index: Path) -> bool:
+    """Tell whether there is an *index*."""
+    with told_as(f"Cannot look for the index {index}"):
+        try:
+            index.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+    return True
+
+
 def create(index: Path) -> None:
     """Make an empty *index*, which only its owner can read."""
     make_private_directory(index.parent)
@@ -114,6 +124,7 @@ def replace_index(index: Path, new: Path) -> None:
         if _journal(index).exists():
             discard(index)  # a killed run's journal must not be played back into another file
         new.replace(index)
+    discard_others(index)
 
 
 @contextmanager
@@ -122,6 +133,18 @@ def writer_lock(index: Path, patience: float = WRITER_PATIENCE) -> Iterator[None
     path = index.with_name("index.lock")
     with locked(path, f"The index {index} is being written, and was not waited for any longer", patience):
         yield
+
+
+def discard_others(index: Path) -> bool:
+    """Remove the indexes of where the destination lay before, and tell whether there were any.
+
+    The caller holds the writer's lock, which is one for all of them.
+    """
+    with told_as(f"Cannot tidy up {index.parent}"):
+        others = [other for other in index.parent.glob("index-*.sqlite") if other.name != index.name]
+    for other in others:
+        discard(other)
+    return bool(others)
 
 
 def discard(index: Path) -> None:

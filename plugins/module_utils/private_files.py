@@ -10,7 +10,7 @@ import json
 import os
 import time
 import typing as t
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from .errors import LocalError, LockedError, told_as
 
@@ -19,6 +19,11 @@ if t.TYPE_CHECKING:
     from pathlib import Path
 
 _LOOK = 0.05
+_NUMBER_LENGTH = 20
+
+
+class UnusableFileError(LocalError):
+    """A file of ours can be read, and does not hold what it should."""
 
 
 def make_private_directory(directory: Path) -> None:
@@ -35,9 +40,9 @@ def read_json(path: Path) -> dict[str, t.Any]:
     try:
         values = json.loads(text)
     except ValueError as error:
-        raise LocalError(f"The file {path} is no JSON: {error}.") from error
+        raise UnusableFileError(f"The file {path} is no JSON: {error}.") from error
     if not isinstance(values, dict):
-        raise LocalError(f"The file {path} holds no object.")
+        raise UnusableFileError(f"The file {path} holds no object.")
     return values
 
 
@@ -46,12 +51,45 @@ def write_json(path: Path, values: dict[str, t.Any]) -> None:
     make_private_directory(path.parent)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     with told_as(f"Cannot write {path}"):
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(values, file, indent=2, sort_keys=True)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
+        _remove_leftovers(path)
+        try:
+            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump(values, file, indent=2, sort_keys=True)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                aside.unlink()
+            raise
+
+
+def remove_json(path: Path) -> None:
+    """Remove *path*, if it is there, and what killed processes left of it."""
+    with told_as(f"Cannot remove {path}"):
+        path.unlink(missing_ok=True)
+        _remove_leftovers(path)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what processes that are dead wrote aside of *path*: it may hold a password."""
+    beginning = f".{path.name}."
+    for aside in list(path.parent.iterdir()) if path.parent.is_dir() else ():
+        number = aside.name[len(beginning) :]
+        if aside.name.startswith(beginning) and number.isdecimal() and not is_alive(int(number)):
+            aside.unlink(missing_ok=True)
+
+
+def is_alive(process: int) -> bool:
+    """Tell whether there is a process of that number, whoever's it is."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 @contextmanager
@@ -65,15 +103,18 @@ def locked(path: Path, refusal: str, patience: float = 0.0) -> Iterator[None]:
     deadline = time.monotonic() + patience
     with told_as(f"Cannot open {path}"):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "r+", encoding="ascii", errors="replace") as file:
+    try:
         while not _is_taken(descriptor):
             if time.monotonic() >= deadline:
-                raise LockedError(f"{refusal}, by process {file.read(20).strip() or 'unknown'}.")
+                holder = os.pread(descriptor, _NUMBER_LENGTH, 0).decode("ascii", "replace").strip()
+                raise LockedError(f"{refusal}, by process {holder or 'unknown'}.")
             time.sleep(_LOOK)
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        with told_as(f"Cannot write {path}"):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode("ascii"), 0)
         yield
+    finally:
+        os.close(descriptor)
 
 
 def _is_taken(descriptor: int) -> bool:

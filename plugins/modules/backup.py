@@ -27,6 +27,7 @@ attributes:
     details:
       - The paths are compared with what the server has, and nothing is written there or on the host.
       - RV(point.bytes_sent) is then the size of the files that would be read, before compression.
+      - The destination must be declared already; M(stowage.ftp_backup.destination) declares none in check mode.
   diff_mode:
     support: full
     details:
@@ -45,6 +46,7 @@ options:
   paths:
     description:
       - The files and directories to back up, as absolute paths, each with everything below it.
+      - Double slashes, those at the end, C(.) and C(..) make no other path.
     type: list
     elements: path
     required: true
@@ -77,6 +79,7 @@ options:
         description:
           - How many of the latest restore points are kept.
           - V(7) with O(structure=incremental) if it is not given; with O(structure=full) everything is kept then.
+          - From V(1) to V(750).
         type: int
   max_age:
     description:
@@ -212,6 +215,7 @@ failure:
     code: 552
 """
 
+from os.path import normpath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -225,6 +229,11 @@ if TYPE_CHECKING:
     from ..module_utils.outcome import Outcome
 
 
+def without_detours(path: str) -> str:
+    """Return *path* as it is called in a restore point: one that is written otherwise asks for nothing else."""
+    return f"/{normpath(path).lstrip('/')}" if path.startswith("/") else path
+
+
 def manage(module: AnsibleModule) -> Outcome:
     params = module.params
     config_directory = Path(params["config_directory"])
@@ -232,7 +241,7 @@ def manage(module: AnsibleModule) -> Outcome:
         destination=params["destination"],
         job=params["job"],
         client=params["client"],
-        paths=tuple(params["paths"]),
+        paths=tuple({without_detours(path): None for path in params["paths"]}),
         structure=params["structure"],
         compression=params["compression"],
         last=(params["retention"] or {}).get("last"),

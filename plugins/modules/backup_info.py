@@ -14,7 +14,8 @@ author:
 description:
   - Tells which restore points a destination has and, with O(paths), which versions of files they hold.
   - It answers from the index that the host keeps, without a connection. The host's own backups keep the index up to
-    date; what other hosts have stored since is found by M(stowage.ftp_backup.reindex).
+    date; what other hosts have stored since is found by M(stowage.ftp_backup.reindex). So is everything, once a
+    destination was declared elsewhere.
 extends_documentation_fragment:
   - stowage.ftp_backup.attributes
   - stowage.ftp_backup.attributes.info_module
@@ -31,16 +32,16 @@ options:
     type: str
   paths:
     description:
-      - The files to list the versions of, as globs on absolute paths.
-      - C(*) and C(?) stay within one component of a path, C(**) stands for any number of them, and C(\) quotes the
-        character behind it.
-      - A path without any of these means what lies below it as well.
+      - What to list the versions of, as absolute paths. Without it, no versions are listed.
+      - A path means itself and everything below it. V(*) and V(?) match within a name, V(**) across directories, and a
+        backslash takes the meaning from what follows.
     type: list
     elements: str
     default: []
   limit:
     description:
       - How many restore points are listed at most, and how many versions. RV(truncated) tells whether there are more.
+      - From V(1) to V(1000000).
     type: int
     default: 100
 seealso:

@@ -14,7 +14,10 @@ author:
 description:
   - Declares, changes or forgets one FTP destination on the host, after proving that it works.
   - The other modules of this collection name it by O(name).
-  - The declaration, with the password, is kept below O(config_directory), readable by its owner only.
+  - The declaration, with the password, is kept below O(config_directory), readable by its owner only. One that is
+    damaged counts as that of another destination, with a warning.
+  - A destination that is declared elsewhere, which is another O(host), O(port), O(username) or O(directory), has no
+    index yet; M(stowage.ftp_backup.reindex) makes it.
 extends_documentation_fragment:
   - stowage.ftp_backup.attributes
   - stowage.ftp_backup.state
@@ -23,6 +26,7 @@ attributes:
     support: full
     details:
       - The server is connected to, logged in to and judged; nothing is written there or on the host.
+      - Nothing is declared then, so what follows in the same play and needs the destination fails where it is new.
   diff_mode:
     support: full
     details:
@@ -77,6 +81,7 @@ options:
   timeout:
     description:
       - How many seconds to wait for a connection, for a reply, and for the next byte of a transfer.
+      - From V(1) to V(3600).
     type: int
     default: 30
   max_retries:
@@ -84,11 +89,13 @@ options:
       - How many failed attempts to connect make a run fail, with V(0) for no limit.
       - A wrong password, an untrusted certificate and a refusal are never tried again.
       - While O(validate=true) proves the destination, only a busy server is tried again.
+      - At most V(1000).
     type: int
     default: 5
   max_connections:
     description:
       - How many connections a run may have open at the same time, with V(0) for no limit.
+      - At most V(100).
     type: int
     default: 4
   tls:
@@ -155,7 +162,8 @@ EXAMPLES = r"""
 RETURN = r"""
 destination:
   description:
-    - The destination as it is declared, without the password; the one that was forgotten with O(state=absent).
+    - The destination as it is declared, without the password; the one that was forgotten with O(state=absent), of
+      which no more than the name is known where its declaration was damaged, and V(null) where there was none.
   returned: success
   type: dict
   sample:

@@ -13,6 +13,8 @@ author:
   - The stowage.ftp_backup contributors (@stowage)
 description:
   - Lists the destinations that are declared on the host, never with a password.
+  - A declaration that is damaged does not fail the module unless O(name) asks for it; of such a destination there are
+    no more than RV(destinations[].name) and RV(destinations[].failure).
 extends_documentation_fragment:
   - stowage.ftp_backup.attributes
   - stowage.ftp_backup.attributes.info_module
@@ -25,7 +27,7 @@ options:
   probe:
     description:
       - Whether to connect to each server and tell what it shows of itself. Nothing is written there.
-      - A server that cannot be reached does not fail the module; its RV(destinations[].failure) says why.
+      - What stands in the way of one does not fail the module; its RV(destinations[].failure) says why.
     type: bool
     default: false
 seealso:
@@ -51,70 +53,70 @@ destinations:
   elements: dict
   contains:
     name:
-      description: The name of the destination.
+      description: The name of the destination, or of the file where a damaged declaration tells none.
       type: str
       returned: always
       sample: Provider storage
     host:
       description: The name or address of the FTP server.
       type: str
-      returned: always
+      returned: when its declaration could be read
       sample: backup.example.com
     port:
       description: The port of the FTP server.
       type: int
-      returned: always
+      returned: when its declaration could be read
       sample: 21
     username:
       description: The user to log in with.
       type: str
-      returned: always
+      returned: when its declaration could be read
       sample: web01
     password_file:
       description: The file that holds the password, or V(null) where the declaration holds it.
       type: str
-      returned: always
+      returned: when its declaration could be read
       sample: null
     directory:
       description: Where the backups go, relative to the directory in which the login starts.
       type: str
-      returned: always
+      returned: when its declaration could be read
       sample: backups
     timeout:
       description: How many seconds are waited for the server.
       type: int
-      returned: always
+      returned: when its declaration could be read
       sample: 30
     max_retries:
       description: How many failed attempts to connect make a run fail.
       type: int
-      returned: always
+      returned: when its declaration could be read
       sample: 5
     max_connections:
       description: How many connections a run may have open at the same time.
       type: int
-      returned: always
+      returned: when its declaration could be read
       sample: 4
     tls:
       description: Whether the connections are secured by explicit TLS.
       type: bool
-      returned: always
+      returned: when its declaration could be read
       sample: true
     validate_certs:
       description: Whether the server's certificate is verified.
       type: bool
-      returned: always
+      returned: when its declaration could be read
       sample: true
     ca_path:
       description: The file with the certificates that are trusted, or V(null) for those of the system.
       type: str
-      returned: always
+      returned: when its declaration could be read
       sample: null
     certificate_fingerprints:
       description: The fingerprints of which the server must show one, if there are any.
       type: list
       elements: str
-      returned: always
+      returned: when its declaration could be read
       sample: []
     server:
       description: What the server shows of itself, with the keys of RV(stowage.ftp_backup.destination#module:server).
@@ -124,9 +126,9 @@ destinations:
         verdict: unix
         rule: the greeting names a Unix server
     failure:
-      description: Why the server could not be asked.
+      description: Why the declaration could not be read, or the server could not be asked.
       type: dict
-      returned: when O(probe=true) and the server could not be reached
+      returned: when one of the two is so
       sample:
         kind: unreachable
         msg: "Cannot connect to backup.example.com:21: Connection refused."

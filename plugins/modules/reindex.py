@@ -28,6 +28,7 @@ attributes:
     support: full
     details:
       - The destination is read just the same, but nothing of it is kept.
+      - The destination must be declared already; M(stowage.ftp_backup.destination) declares none in check mode.
   diff_mode:
     support: full
     details:

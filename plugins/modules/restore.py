@@ -24,6 +24,7 @@ attributes:
     support: full
     details:
       - The restore point is compared with what lies in the target, and nothing is written.
+      - The destination must be declared already; M(stowage.ftp_backup.destination) declares none in check mode.
   diff_mode:
     support: full
     details:

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import typing as t
 
 import pytest
 from pyftpdlib.handlers import FTPHandler, TLS_FTPHandler  # type: ignore[import-untyped] # it has no annotations
 
 from tests.servers.certificates import Authority, self_signed
-from tests.servers.process import free_port
 from tests.servers.server import LOOPBACK, FtpServer
 
 from .refusals import assert_sentence, refusal
@@ -54,6 +55,9 @@ def test_a_server_that_does_not_answer(host: Host) -> None:
 
 
 def test_a_host_name_that_nobody_knows(host: Host) -> None:
+    with contextlib.suppress(socket.gaierror):
+        socket.getaddrinfo("ftp.invalid", 21)
+        pytest.skip("The resolver of this machine answers for names that cannot exist.")
     refusal(host, host.destination(host="ftp.invalid"), "unreachable", "ftp.invalid", "address")
 
 
@@ -67,8 +71,10 @@ def test_an_empty_host_name(host: Host) -> None:
 
 
 def test_a_port_where_nobody_listens(host: Host) -> None:
-    port = free_port()
-    refusal(host, host.destination(port=port), "unreachable", f"{LOOPBACK}:{port}", "Connection refused")
+    with socket.socket() as taken:  # bound and not listening: nobody else can listen there meanwhile
+        taken.bind((LOOPBACK, 0))
+        port = taken.getsockname()[1]
+        refusal(host, host.destination(port=port), "unreachable", f"{LOOPBACK}:{port}", "Connection refused")
 
 
 @pytest.mark.parametrize("port", [0, -1, 70000])
@@ -79,6 +85,23 @@ def test_a_port_that_is_none(host: Host, port: int) -> None:
 @pytest.mark.parametrize("option", ["timeout", "max_retries", "max_connections"])
 def test_a_number_below_zero(host: Host, option: str) -> None:
     refusal(host, host.destination(**{option: -1}), "usage", option, -1)
+
+
+@pytest.mark.parametrize("option", ["timeout", "max_retries", "max_connections"])
+@pytest.mark.parametrize("number", [99_999_999_999, 10**30])
+def test_a_number_beyond_all_sense(host: Host, option: str, number: int) -> None:
+    refusal(host, host.destination(**{option: number}), "usage", option, number, "must be from")
+
+
+@pytest.mark.parametrize("number", [0, 1_000_001, 2**63 - 1, 10**30])
+def test_a_limit_that_cannot_be_one(declared: Host, number: int) -> None:
+    refusal(declared, declared.backup_info(limit=number), "usage", "limit", number, "must be from")
+
+
+@pytest.mark.parametrize("structure", ["incremental", "full"])
+def test_a_retention_of_more_restore_points_than_a_server_lists(declared: Host, structure: str) -> None:
+    task = declared.backup(structure=structure, retention={"last": 751})
+    refusal(declared, task, "usage", "retention.last", 751, "must be from")
 
 
 def test_a_timeout_of_nothing(host: Host) -> None:
@@ -116,7 +139,7 @@ def test_a_server_that_says_nothing(host: Host) -> None:
 
 def test_a_server_that_falls_silent(host: Host) -> None:
     with stranger(b"220 Welcome\r\n") as server:
-        refusal(host, host.destination(port=server.port, timeout=1), "interrupted", f"{LOOPBACK}:{server.port}", "AUTH")
+        refusal(host, host.destination(port=server.port, timeout=5), "interrupted", f"{LOOPBACK}:{server.port}", "AUTH")
 
 
 def test_a_server_that_hangs_up(host: Host) -> None:
@@ -281,8 +304,7 @@ def test_plain_text_where_tls_should_begin(host: Host) -> None:
 
 def test_plain_text_that_comes_along_with_the_answer_to_auth_tls(host: Host) -> None:
     with stranger(b"220 Welcome\r\n", [b"234 Proceed.\r\n500 OOPS: no certificate\r\n"]) as server:
-        task = host.destination(port=server.port, timeout=2)
-        refusal(host, task, "trust", f"{LOOPBACK}:{server.port}", "plain text")
+        refusal(host, host.destination(port=server.port), "trust", f"{LOOPBACK}:{server.port}", "plain text")
 
     assert not server.has_heard(b"USER")
 
@@ -385,7 +407,7 @@ def test_options_that_ansible_itself_refuses(host: Host, changes: dict[str, obje
 def test_a_declaration_that_is_no_json(declared: Host) -> None:
     (path,) = declared.config.joinpath("destinations").iterdir()
     path.write_text("{")
-    for task in (declared.destination(), declared.destination_info(), declared.backup()):
+    for task in (declared.destination_info(name="Provider storage"), declared.backup(), declared.reindex()):
         refusal(declared, task, "local", path)
 
 

@@ -9,6 +9,8 @@ import os
 import re
 import typing as t
 
+import pytest
+
 from .hosts import CLIENT, DESTINATION, JOB
 from .snapshots import contents
 
@@ -132,6 +134,14 @@ def test_a_destination_is_foretold_as_forgotten_then_forgotten_then_ok_and_its_b
     assert contents(declared.server.root) == stored
 
 
+def test_of_a_destination_that_is_forgotten_is_returned_what_is_shown_of_it(declared: Host) -> None:
+    (shown,) = declared.do(declared.destination_info()).values["destinations"]
+    task = declared.destination(state="absent", host=None, username=None, password=None)
+
+    assert declared.do(task).values["destination"] == shown
+    assert declared.do(task).values["destination"] is None
+
+
 def test_destinations_are_listed_and_probed_and_nothing_changes(declared: Host) -> None:
     before = declared.seen()
     listed, probed = declared.play(declared.destination_info(), declared.destination_info(probe=True), verbosity=3)
@@ -199,6 +209,15 @@ def test_a_restore_point_of_other_paths_is_not_fresh(declared: Host) -> None:
     assert _promised(foretold) == _promised(done)
     assert done.changed
     assert _is_ok(again)
+
+
+@pytest.mark.parametrize("ending", ["/", "//", "/.", "/below/.."])
+def test_the_same_paths_written_otherwise_are_as_fresh(declared: Host, ending: str) -> None:
+    declared.do(declared.backup())
+    task = declared.backup(paths=[f"/{declared.source}{ending}", str(declared.source)])
+
+    assert _is_ok(declared.do(task.in_check_mode()))
+    assert _is_ok(declared.do(task))
 
 
 def test_what_rotates_out_of_a_ring_is_foretold_and_told(declared: Host) -> None:

@@ -61,8 +61,7 @@ _REMOTE_NAME = r"[a-z0-9][a-z0-9._-]*"
 _VOLUME = re.compile(rf"{_REMOTE_NAME}/{_REMOTE_NAME}\.tar(?:\.gz|\.zst)?")
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OWNER_LIMIT = 2**32 - 1  # this number itself means "leave it as it is"
-_GLOB = re.compile(r"\*\*/|\*\*|\\?.", re.DOTALL)
-_WILDCARDS = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+_GLOB = re.compile(r"(?:(?<![^/])\*\*+/)+|\*+|\\?.", re.DOTALL)
 _PARTS = b"parts:"  # what stands first in the path of a database dump and the like
 
 
@@ -870,14 +869,30 @@ class Selection:
 
     def has(self, path: bytes) -> bool:
         text = path.decode("utf-8", "surrogateescape")
-        return not self._patterns or any(pattern.fullmatch(text) for pattern in self._patterns)
+        return not self._patterns or any(pattern.match(text) for pattern in self._patterns)
 
 
 def _pattern(glob: str) -> re.Pattern[str]:
+    """Return the regular expression of *glob*, which is quick whatever the number of its wildcards.
+
+    Where what follows a wildcard fits first, the rest fits, if it fits anywhere; so it is never gone back for. What
+    follows, up to the next wildcard of its kind, is a group that is left once and for all: ``(?>...)`` in Python 3.11.
+    """
     if not glob.startswith(("/", "**", _PARTS.decode("ascii"))):
         raise StopError(f"The path {shown(glob)} cannot be looked for: paths begin with a slash.", 2)
-    means = (_WILDCARDS.get(token) or re.escape(token[-1]) for token in _GLOB.findall(glob.rstrip("/")))
-    return re.compile("".join(means) + "(?:/.*)?", re.DOTALL)
+    pattern, groups = "", list[str]()
+    for number, piece in enumerate(_GLOB.findall(glob.rstrip("/"))):
+        if not piece.startswith("*"):
+            pattern += "[^/]" if piece == "?" else re.escape(piece[-1])
+            continue
+        is_deep = piece.startswith("**")
+        while groups and (is_deep or groups[-1].startswith("star")):
+            pattern += f"))(?P={groups.pop()})"
+        groups.append(f"{'deep' if is_deep else 'star'}{number}")
+        means = ".*?" if is_deep else "[^/]*?"
+        pattern += f"(?=(?P<{groups[-1]}>{means}" + ("(?<=/)" if piece.endswith("/") else "")
+    closed = "".join(f"))(?P={group})" for group in reversed(groups))
+    return re.compile(rf"{pattern}(?=/|\Z){closed}", re.DOTALL)
 
 
 class Point:
@@ -930,7 +945,9 @@ def choose(points: t.Sequence[Point], wanted: str) -> Point:
         whole = (point for point in reversed(points) if not point.damage)
         found = [next(whole, points[-1])] if points else []
     else:
-        found = [p for p in points if p.manifest.run == wanted or (wanted.isdigit() and p.manifest.seq == int(wanted))]
+        found = [
+            p for p in points if p.manifest.run == wanted or (wanted.isdecimal() and p.manifest.seq == int(wanted))
+        ]
     if len(found) != 1:
         problem = "several restore points" if found else "no restore point"
         raise StopError(f"There is {problem} called {shown(wanted)} here. Run this without --point for a list.", 2)

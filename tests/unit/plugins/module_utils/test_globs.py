@@ -5,7 +5,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import UsageError
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.globs import PathFilter
@@ -38,6 +42,15 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.globs import Pa
         ("/srv/**/x", "/srv/ax", False),
         ("/**/x", "/x", True),
         ("/srv/a**b", "/srv/a/1/2b", True),
+        ("/srv/***", "/srv/a/b", True),
+        ("/srv/***/x", "/srv/x", True),
+        ("/srv/a*****b", "/srv/a/1/2b", True),
+        ("/srv/**/**/x", "/srv/x", True),
+        ("/**/a*b/**/c", "/ab/axb/c/c", True),
+        ("/**/a*b/c", "/ab/x/ab/c", True),
+        ("/*a*/b", "/xax/b", True),
+        ("/*a*/b", "/xx/a/b", False),
+        (r"/srv/\**/x", "/srv/*a/x", True),
         ("/**", "/srv", True),
         (r"/srv/\*", "/srv/*", True),
         (r"/srv/\*", "/srv/a", False),
@@ -56,6 +69,55 @@ def test_a_byte_that_is_no_utf8_counts_as_one_character() -> None:
     assert PathFilter(["/srv/?"]).matches(b"/srv/\xff")
     assert PathFilter(["/srv/*.txt"]).matches(b"/srv/\xff\xfe.txt")
     assert PathFilter([b"/srv/\xff".decode("utf-8", "surrogateescape")]).matches(b"/srv/\xff/below")
+
+
+@pytest.mark.parametrize(
+    "glob",
+    [
+        "/" + "*" * 60 + ".conf",
+        "/" + "*a" * 60 + ".conf",
+        "/" + "**a" * 60 + ".conf",
+        "/" + "**/" * 60 + "*.conf",
+        "/" + "**/*a*/" * 60 + "*.conf",
+    ],
+)
+def test_a_glob_of_many_stars_comes_to_an_end(glob: str) -> None:
+    assert not PathFilter([glob]).matches(b"/" + b"a" * 200 + b"/a" * 200)
+
+
+PIECES = st.sampled_from(["a", "b", "*", "**", "***", "?", r"\*", "/", "/**/"])
+CHARACTERS = st.sampled_from(["a", "b", "*", "/"])
+
+
+@given(st.lists(PIECES, max_size=9), st.lists(CHARACTERS, max_size=9))
+@settings(max_examples=1000)
+def test_a_glob_matches_what_a_plain_search_finds(pieces: list[str], characters: list[str]) -> None:
+    names = [name for name in "".join(characters).split("/") if name]
+    path = "/" + "/".join(names)
+    components = [component for component in "".join(pieces).split("/") if component]
+    tokens: list[str] = []
+    for component in components[:-1]:
+        found = re.findall(r"\*\*+|\\?.", component)
+        tokens += ["/**"] if re.fullmatch(r"\*\*+", component) else ["/", *found]
+    tokens += ["/", *re.findall(r"\*\*+|\\?.", components[-1])] if components else []
+
+    assert PathFilter(["/" + "".join(pieces)]).matches(path.encode()) is _is_found(tuple(tokens), path)
+
+
+def _is_found(tokens: tuple[str, ...], path: str) -> bool:
+    """Tell the same as a filter by trying everything."""
+    if not tokens:
+        return path == "" or path.startswith("/")
+    first, rest = tokens[0], tokens[1:]
+    if first == "/**":  # no component, or some: what follows begins with a slash
+        return any(_is_found(rest, path[end:]) for end in range(len(path)) if end == 0 or path.startswith("/"))
+    if first.startswith("**"):
+        return any(_is_found(rest, path[end:]) for end in range(len(path) + 1))
+    if first == "*":
+        length = len(path.partition("/")[0])
+        return any(_is_found(rest, path[end:]) for end in range(length + 1))
+    fits = path != "" and (path[0] != "/" if first == "?" else path[0] == first[-1])
+    return fits and _is_found(rest, path[1:])
 
 
 def test_several_globs_match_what_any_of_them_matches() -> None:

@@ -20,6 +20,7 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import (
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.history import list_backups
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.index_file import writer_lock
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import Problem
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.points import open_manifest
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.private_files import locked
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.registry import (
     Destination,
@@ -34,6 +35,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.manifest import ManifestReader
     from ansible_collections.stowage.ftp_backup.plugins.module_utils.outcome import Outcome
     from ansible_collections.stowage.ftp_backup.plugins.module_utils.storage import Path as RemotePath
     from ansible_collections.stowage.ftp_backup.plugins.module_utils.storage import RemoteEntry, Storage
@@ -53,7 +55,7 @@ class Host:
 
     @property
     def state(self) -> DestinationState:
-        return DestinationState(self.state_directory, FAR.name)
+        return DestinationState(self.state_directory, FAR.name, FAR.place)
 
     @contextmanager
     def _open(self, destination: Destination, mark: str, *, warm: int = 0) -> Iterator[Storage]:
@@ -385,6 +387,30 @@ def test_a_restore_point_that_vanishes_meanwhile_is_no_error(tmp_path: Path) -> 
 
     assert outcome.values["damaged"] == []
     assert host.points() == [("web01", "nightly", 2)]
+
+
+def test_a_copy_that_vanishes_with_its_restore_point_meanwhile_is_no_error(
+    host: Host, storage: FakeStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = StoredJob(storage)
+    stored = [job.add(file("/srv/a", str(day))) for day in range(3)]
+    opened: list[str] = []
+
+    def open_while_a_backup_prunes(copy: Path) -> ManifestReader:
+        opened.append(copy.name)
+        if len(opened) == 1:
+            job.remove(1)
+            copy.unlink()
+        return open_manifest(copy)
+
+    monkeypatch.setattr(
+        "ansible_collections.stowage.ftp_backup.plugins.module_utils.reindex.open_manifest", open_while_a_backup_prunes
+    )
+    outcome = host.reindex()
+
+    assert opened[0] == stored[0].path.name
+    assert outcome.values["damaged"] == []
+    assert host.points() == [("web01", "nightly", 3), ("web01", "nightly", 2)]
 
 
 class CutStorage(FakeStorage):

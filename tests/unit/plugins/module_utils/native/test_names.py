@@ -85,6 +85,22 @@ def test_a_manifests_name_tells_its_number_and_run(seq: int) -> None:
 
 
 @pytest.mark.parametrize(
+    "moment",
+    [
+        "20261399t990000z",
+        "20260229t030000z",
+        "20261122t240000z",
+        "20261122t036000z",
+        "20261122t030060z",
+        "00001122t030000z",
+    ],
+)
+def test_a_manifest_of_a_moment_that_never_was_is_none(moment: str) -> None:
+    assert names.parse_manifest_name(f"000042-{moment}-1f9c2a.manifest.gz") is None
+    assert names.parse_manifest_name(f"000042-{RUN}.manifest.gz") == (42, RUN)
+
+
+@pytest.mark.parametrize(
     ("name", "run", "is_temporary"),
     [
         (f"{RUN}-000017.tar", RUN, False),
