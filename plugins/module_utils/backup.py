@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import tempfile
 import time
 import typing as t
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,18 @@ from . import scan
 from .catalog import update_job
 from .collect import Collector, compare
 from .destination import open_storage
-from .errors import BackupError, DamageError, ForeignError, LockedError, RefusedError, UsageError, told_as
+from .errors import (
+    BackupError,
+    DamageError,
+    ForeignError,
+    InterruptedTransferError,
+    LockedError,
+    MissingError,
+    RefusedError,
+    StorageError,
+    UsageError,
+    told_as,
+)
 from .native import commit, names
 from .native.entries import FILE, Header, Part, Problem, path_text
 from .native.lock import JobLock
@@ -34,6 +46,7 @@ from .native.points import (
     ReadPoint,
     StoredPoint,
     list_points,
+    make_durable,
     open_manifest,
     read_job_file,
 )
@@ -47,9 +60,10 @@ from .registry import (
     Host,
     Identity,
     JobState,
+    LivingRuns,
     check_name,
+    keep_identity,
     require,
-    write_identity,
 )
 from .results import PROBLEMS_SHOWN, describe, described_header
 from .retention import DEFAULT_LAST, Candidate, Slot, Verdict, choose_slot, plan_last, plan_ring
@@ -63,6 +77,7 @@ if t.TYPE_CHECKING:
     from .storage import Path as RemotePath
     from .storage import Storage
 
+LAST_LIMIT = 750  # servers cut listings short, and each restore point may have a directory of its own
 _UPLOADS = 4
 _VOLUMES_A_SHELF = 400
 _PROBLEMS_KEPT = 1000
@@ -111,24 +126,37 @@ def back_up(registry: Registry, host: Host, request: Request, *, check_mode: boo
     """Make sure that a complete restore point of the job exists that is young enough."""
     destination = require(registry, request.destination)
     check_name(request.job, "job", NAME_LIMIT)
-    if request.last is not None and request.last < 1:
-        raise UsageError(f"retention.last is {request.last}, and 1 is the least.")
+    if request.last is not None and not 1 <= request.last <= LAST_LIMIT:
+        raise UsageError(f"retention.last is {request.last}, and must be from 1 to {LAST_LIMIT}.")
     if not request.paths:
         raise UsageError("There is nothing to back up: paths is empty.")
     roots = scan.roots_of(request.paths)
     identity, client, is_new = host.client_of(request.client)
     check_name(client, "client")
-    if is_new and not check_mode:
-        write_identity(host.config_directory, identity)
 
     started = host.now()
-    state = DestinationState(host.state_directory, destination.name)
-    job = _Job(request, identity, client, state, roots, started, names.run_id(started, host.chance()))
+    state = DestinationState(host.state_directory, destination.name, destination.place)
+    living = LivingRuns(host.config_directory)
+    job = _Job(request, identity, client, state, living, roots, started, names.run_id(started, host.chance()))
+    if is_new and not check_mode:
+        job = _introduced(job, destination, host.config_directory)
     with ExitStack() as stack:
         if not check_mode:
             stack.enter_context(job.state.lock(request.job))
+            stack.enter_context(living.alive(job.run))
         storage = stack.enter_context(open_storage(destination, job.run, warm=2))
         return _Run(job, storage, destination).foretell() if check_mode else _Run(job, storage, destination).do()
+
+
+def _introduced(job: _Job, destination: Destination, config_directory: Path) -> _Job:
+    """Keep who this host is, and return *job* as its own.
+
+    First the job must be found free for it: a run that is refused decides no name for life.
+    """
+    with open_storage(destination, job.run) as storage:
+        _Run(job, storage, destination).check_binding()
+    identity = keep_identity(config_directory, job.identity)
+    return replace(job, identity=identity, client=job.request.client or identity.client)
 
 
 @dataclass(frozen=True)
@@ -139,6 +167,7 @@ class _Job:
     identity: Identity
     client: str
     destination_state: DestinationState
+    living: LivingRuns
     roots: list[bytes]
     started: datetime
     run: str
@@ -158,6 +187,13 @@ class _Job:
     @property
     def paths(self) -> tuple[str, ...]:
         return tuple(path_text(root) for root in self.roots)
+
+
+class _Binding(t.NamedTuple):
+    """Whether the job is there, and whether it is another host's, which this one is to adopt."""
+
+    exists: bool
+    is_foreign: bool
 
 
 @dataclass(frozen=True)
@@ -186,13 +222,14 @@ class _Run:
 
     # -- looking
 
-    def _check_binding(self) -> bool:
-        """Tell whether the job exists; raise if it is another host's, or of another structure."""
+    def check_binding(self) -> _Binding:
+        """Tell whose job it is; raise if it is another host's that is not to be adopted, or of another structure."""
         job = self._job
         found = read_job_file(self._storage, job.directory)
         if found is None:
-            return False
-        if found.client_id != job.identity.client_id and not self._request.adopt:
+            return _Binding(exists=False, is_foreign=False)
+        is_foreign = found.client_id != job.identity.client_id
+        if is_foreign and not self._request.adopt:
             raise ForeignError(
                 f"The job {self._request.job!r} of client {job.client!r} on {self._destination.name!r} belongs"
                 f" to another host (client id {found.client_id}, ours is {job.identity.client_id})."
@@ -203,7 +240,7 @@ class _Run:
                 f"The job {self._request.job!r} has the structure {found.structure}, which cannot be changed to"
                 f" {self._request.structure}: give the new one another job name."
             )
-        return True
+        return _Binding(exists=True, is_foreign=is_foreign)
 
     def _look(self) -> _Known:
         """List the job's restore points and read each; one that cannot be read stops every deletion."""
@@ -234,8 +271,17 @@ class _Run:
         for point in reversed(known.points):
             is_wanted = point.trailer.complete and point.header.definition == self._request.definition
             if is_wanted and oldest < point.header.started <= self._job.started:
-                return point
+                return point if self._has_its_volumes(point) else None
         return None
+
+    def _has_its_volumes(self, point: ReadPoint) -> bool:
+        absent = sorted(commit.absent_volumes(self._storage, self._job.directory, point))
+        if absent:
+            self._warnings.append(
+                f"The restore point {point.header.run} lacks {len(absent)} of its volumes on the storage, the first is"
+                f" {point.header.pool}/{absent[0]}: it does not count as fresh."
+            )
+        return not absent
 
     # -- planning
 
@@ -248,10 +294,39 @@ class _Run:
     def _last(self) -> int:
         return self._request.last or DEFAULT_LAST
 
-    def _verdicts(self, candidates: list[Candidate]) -> list[Verdict]:
+    def _verdicts(self, points: t.Sequence[ReadPoint], new: Candidate | None = None) -> list[Verdict]:
+        """Judge *points*, and the *new* one if there is one."""
+        candidates = [*_candidates(points), *([new] if new is not None else [])]
         if self._request.structure == "full":
-            return plan_last(candidates, self._request.last)
-        return plan_ring(candidates, self._last)
+            verdicts = plan_last(candidates, self._request.last)
+        else:
+            verdicts = plan_ring(candidates, self._last)
+        if new is None or new.is_complete or not _losing(verdicts):
+            return verdicts
+        # No good one goes for the sake of a partial one, nor of one that cannot be read whole.
+        last = self._last_whole(points)
+        stays = Verdict(last, stays=True, reason="the latest complete one that is not damaged")
+        return [stays if verdict.seq == last and not verdict.stays else verdict for verdict in verdicts]
+
+    def _last_whole(self, points: t.Sequence[ReadPoint]) -> int:
+        """Return the number of the latest complete one of *points* whose manifest is whole, or 0."""
+        for point in reversed(points):
+            if point.trailer.complete:
+                with suppress(DamageError):
+                    self._cache.whole(self._storage, point.stored)
+                    return point.seq
+        return 0
+
+    def _base(self, known: _Known, slot: Slot) -> ReadPoint | None:
+        """Return the restore point to start from; one whose manifest is damaged serves nobody."""
+        base = known.base(slot.base)
+        if base is not None:
+            try:
+                self._cache.whole(self._storage, base.stored)
+            except DamageError as error:
+                self._warnings.append(f"{error} Everything is sent anew in the place of that restore point.")
+                return None
+        return base
 
     # -- foretelling
 
@@ -259,20 +334,24 @@ class _Run:
         """Return the outcome a run would have, without writing anything anywhere."""
         with tempfile.TemporaryDirectory(prefix="ftp-backup-") as scratch:
             self._cache = ManifestCache(Path(scratch), self._cache.directory)
-            self._check_binding()
+            binding = self.check_binding()
             known = self._look()
             fresh = self._fresh(known)
             if fresh is not None:
-                return self._as_it_is(known, fresh)
+                return self._as_it_is(known, fresh, binding)
             return self._foretold(known, self._slot(known))
 
     def _foretold(self, known: _Known, slot: Slot) -> Outcome:
-        base = known.base(slot.base)
+        base = self._base(known, slot)
         absent = commit.absent_volumes(self._storage, self._job.directory, base) if base else frozenset[str]()
         entries = size = to_send = 0
         linked: set[str] = set()
         for change in compare(scan.scan(self._job.roots, self._note), self._base_entries(base), absent):
             entry = change.found.entry
+            if not (change.is_same or self._can_be_read(change.found)):
+                if change.base is None:
+                    continue
+                entry = change.base  # it stays as it was read last
             entries += 1
             if change.found.links > 1 and entry.inode:
                 if entry.inode in linked:
@@ -291,13 +370,29 @@ class _Run:
             "problems": self._shown_problems(),
         }
         new = Candidate(seq, slot.pool, is_complete=not self._problems, is_protected=False)
-        verdicts = self._verdicts([*_candidates(known.points), new])
+        verdicts = self._verdicts(known.points, new)
         return self._changed_outcome(known, verdicts, _losing(verdicts) if not known.damaged else set(), point)
 
-    def _as_it_is(self, known: _Known, fresh: ReadPoint) -> Outcome:
-        shown = _shown_points(known.points, self._verdicts(_candidates(known.points)))
+    def _can_be_read(self, found: scan.Found) -> bool:
+        """Tell whether the content of what was *found* can be had, and note it if not."""
+        if found.entry.kind != FILE:
+            return True
+        try:
+            descriptor, _status = scan.open_found(found.entry.path, found.root, found.entry.inode)
+        except OSError as error:
+            self._note(found.entry.path, error.strerror or str(error))
+            return False
+        os.close(descriptor)
+        return True
+
+    def _as_it_is(self, known: _Known, fresh: ReadPoint, binding: _Binding) -> Outcome:
+        """Return the outcome of a run that makes no restore point; all it may change is whose job it is."""
+        shown = _shown_points(known.points, self._verdicts(known.points))
+        before, after = dict(shown), dict(shown)
+        if binding.is_foreign:
+            before["job"], after["job"] = "another host's", "this host's"
         values = {"point": describe(fresh), "pruned": []}
-        return Outcome(changed=False, values=values, before=shown, after=shown, warnings=tuple(self._warnings))
+        return Outcome(binding.is_foreign, values, before, after, warnings=tuple(self._warnings))
 
     def _changed_outcome(
         self, known: _Known, verdicts: list[Verdict], gone: set[int], point: dict[str, t.Any]
@@ -320,40 +415,46 @@ class _Run:
 
     def do(self) -> Outcome:
         """Make a restore point unless a fresh one exists, and remove those that retention lets go."""
-        exists = self._check_binding()
-        if exists and self._may_be_fresh():
+        binding = self.check_binding()
+        if binding.exists and not binding.is_foreign and self._may_be_fresh():
             known = self._look()
             fresh = self._fresh(known)
             if fresh is not None:
                 self._index(known.points)
-                return self._as_it_is(known, fresh)
+                return self._as_it_is(known, fresh, binding)
         began = time.monotonic()
         is_clean = self._job.state.is_clean()
         self._job.state.set_clean(is_clean=False)
         with self._locked() as lock:
-            if self._request.adopt or not (exists or self._check_binding()):
+            if not binding.exists:
+                binding = self.check_binding()
+            if binding.is_foreign or not binding.exists:
                 self._write_job_file()
             known = self._look()
-            self._clean_up(known, is_clean=is_clean and not lock.took_over)
+            is_clean = self._clean_up(known, is_clean=is_clean and not lock.took_over)
             fresh = self._fresh(known)  # one that this host had no copy of
             if fresh is not None:
                 self._index(known.points)
-                outcome = self._as_it_is(known, fresh)
+                outcome = self._as_it_is(known, fresh, binding)
             else:
-                outcome = self._prune(known, self._make_point(known, lock), lock, began)
-        self._job.state.set_clean(is_clean=not known.damaged)
+                with self._lost_lock_told(lock):
+                    new = self._make_point(known, lock)
+                outcome = self._prune(known, new, lock, began)
+        self._job.state.set_clean(is_clean=is_clean)
         return outcome
 
-    def _clean_up(self, known: _Known, *, is_clean: bool) -> None:
-        """Finish what killed runs have left, unless something stands in the way of deleting anything."""
+    def _clean_up(self, known: _Known, *, is_clean: bool) -> bool:
+        """Finish what killed runs have left, and tell whether nothing stands in the way of that."""
         if known.damaged:
-            return
+            return False
         try:
             commit.finish_removals(self._storage, self._job.directory, known.listing, known.points)
             if not is_clean:
                 commit.sweep(self._storage, self._job.directory, known.listing, known.points)
         except DamageError as error:
             self._warnings.append(str(error))
+            return False
+        return True
 
     def _may_be_fresh(self) -> bool:
         """Tell from this host's own copies whether looking for a fresh point is worth a look without the lock."""
@@ -370,13 +471,24 @@ class _Run:
         directory = job.directory
         above = [parent for parent in reversed(directory.parents) if parent.name]
         self._storage.ensure_directories([*above, directory, directory / "points"])
-        lock = JobLock(self._storage, directory, job.identity.client_id, job.run, marked=job.state.marked)
+        owner = job.identity.client_id
+        lock = JobLock(self._storage, directory, owner, job.run, marked=job.state.marked, lives=job.living.has)
         lock.acquire()
         lock.start_beating()
         try:
             yield lock
         finally:
             lock.release()
+
+    @contextmanager
+    def _lost_lock_told(self, lock: JobLock) -> Iterator[None]:
+        """Tell that the lock was lost where that is why the storage fails: who has it now sweeps what lies there."""
+        try:
+            yield
+        except (InterruptedTransferError, MissingError, RefusedError):
+            with suppress(StorageError):
+                lock.prove("The run was broken off, and older restore points are as they were.")
+            raise
 
     def _write_job_file(self) -> None:
         """Bind the job to this host; where the server renames onto a file, it is bound to one host at any moment."""
@@ -405,6 +517,7 @@ class _Run:
 
     def _make_point(self, known: _Known, lock: JobLock) -> ReadPoint:
         slot = self._slot(known)
+        base = self._base(known, slot)
         header = self._header(known.listing.next_seq, slot.pool)
         path = names.manifest_path(self._job.directory, header.seq, header.run)
         local = self._cache.directory / path.name
@@ -415,13 +528,14 @@ class _Run:
             with aside.open("wb") as file:
                 writer = ManifestWriter(file.write, header)
                 parts = _PartCounter(job_roots=self._job.roots, write=writer.add)
-                stored = self._store(known.base(slot.base), pool, parts)
+                stored = self._store(base, self._volume_names(known.base(slot.base)), pool, parts)
                 trailer = writer.finish(
                     complete=not self._problems,
                     problems=tuple(self._problems[:_PROBLEMS_KEPT]),
                     parts=parts.parts(),
                     stored=stored,
                 )
+                make_durable(file)
         sizes = {name: use.stored for name, use in trailer.volumes.items()}
         prove = partial(lock.prove, "Nothing was committed, and the restore points are as they were.")
         commit.commit(self._storage, aside, path, pool, sizes, prove)
@@ -431,10 +545,16 @@ class _Run:
         stored_point = StoredPoint(header.seq, header.run, path, size, is_protected=False)
         return ReadPoint(stored_point, header, trailer)
 
-    def _store(self, base: ReadPoint | None, pool: RemotePath, write: t.Callable[[Entry], None]) -> dict[str, int]:
+    def _volume_names(self, current: ReadPoint | None) -> _VolumeNames:
+        """Return what names volumes beside those of the *current* restore point of the slot."""
+        suffix = SUFFIXES[self._request.compression]
+        return _VolumeNames(self._job.run, suffix, current.trailer.volumes if current is not None else ())
+
+    def _store(
+        self, base: ReadPoint | None, namer: _VolumeNames, pool: RemotePath, write: t.Callable[[Entry], None]
+    ) -> dict[str, int]:
         """Send what *base* does not hold, write all entries, and return the size of every volume that is needed."""
         absent = commit.absent_volumes(self._storage, self._job.directory, base) if base else frozenset[str]()
-        namer = _VolumeNames(self._job.run, SUFFIXES[self._request.compression], base)
         budget = Budget(MEMORY_BUDGET)
         uploads = Uploads(self._storage, pool, budget, self._destination.max_connections or _UPLOADS)
         packer = Packer(self._request.compression, namer, uploads.start, budget)
@@ -472,7 +592,7 @@ class _Run:
 
     def _prune(self, known: _Known, new: ReadPoint, lock: JobLock, began: float) -> Outcome:
         points = [*known.points, new]
-        verdicts = self._verdicts(_candidates(points))
+        verdicts = self._verdicts(known.points, *_candidates([new]))
         gone = _losing(verdicts)
         if gone and not self._may_delete(known, lock):
             gone = set()
@@ -535,11 +655,11 @@ class _PartCounter:
 class _VolumeNames:
     """Names the volumes of a run so that no directory grows beyond what servers list."""
 
-    def __init__(self, run: str, suffix: str, base: ReadPoint | None) -> None:
+    def __init__(self, run: str, suffix: str, volumes: t.Iterable[str]) -> None:
         self._run = run
         self._suffix = suffix
         self._shelves: dict[int, int] = {}
-        for name in base.trailer.volumes if base else ():
+        for name in volumes:
             shelf = int(name[1 : name.index("/")])
             self._shelves[shelf] = self._shelves.get(shelf, 0) + 1
 

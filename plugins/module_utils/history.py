@@ -12,6 +12,7 @@ from itertools import islice
 from .catalog import reading
 from .errors import UsageError
 from .globs import PathFilter
+from .index_file import has_index
 from .native.entries import (
     BLOCK_DEVICE,
     CHARACTER_DEVICE,
@@ -43,6 +44,7 @@ _KINDS = {
     FIFO: "fifo",
 }
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+LIMIT = 1_000_000
 
 
 def list_backups(
@@ -61,13 +63,14 @@ def list_backups(
     Of both no more than *limit* are returned, and it is told whether that left something out.
     """
     destination = require(registry, destination_name)
-    if limit < 1:
-        raise UsageError(f"limit is {limit}, and 1 is the least.")
+    if not 1 <= limit <= LIMIT:
+        raise UsageError(f"limit is {limit}, and must be from 1 to {LIMIT}.")
     wanted = PathFilter(paths)
-    index = DestinationState(state_directory, destination.name).index
-    if not index.exists():
+    index = DestinationState(state_directory, destination.name, destination.place).index
+    if not has_index(index):
         raise UsageError(
-            f"This host has no index of the destination {destination.name!r} yet: run reindex, or make a backup, first."
+            f"This host has no index of the destination {destination.name!r} as it is declared now: run reindex, or"
+            " make a backup, first."
         )
     with reading(index) as catalog:
         points, has_more_points = _cut(catalog.points(client, job, limit + 1), limit)

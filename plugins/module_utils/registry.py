@@ -5,17 +5,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import secrets
 import socket
 import typing as t
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
+from pathlib import PurePosixPath
 
-from .errors import LocalError, UsageError, told_as
+from .errors import LocalError, LockedError, UsageError, told_as
 from .native.names import slug
-from .private_files import locked, read_json, write_json
+from .private_files import UnusableFileError, locked, read_json, remove_json, write_json
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,6 +26,8 @@ if t.TYPE_CHECKING:
     from pathlib import Path
 
 NAME_LIMIT = 40
+_PATIENCE = 10.0
+_NUMBERS = {"port": (1, 65535), "timeout": (1, 3600), "max_retries": (0, 1000), "max_connections": (0, 100)}
 _FINGERPRINT = re.compile(r"(?:[0-9a-fA-F]{2}:?){31}[0-9a-fA-F]{2}")
 
 
@@ -44,6 +49,12 @@ class Destination:
     validate_certs: bool = True
     ca_path: str | None = None
     certificate_fingerprints: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """Tell this place on the network from all others, in eight hexadecimal digits."""
+        place = [self.host.lower(), self.port, self.username, str(PurePosixPath(self.directory))]
+        return hashlib.sha256(json.dumps(place).encode("ascii")).hexdigest()[:8]
 
     def shown(self) -> dict[str, t.Any]:
         """Return what may be shown: everything but the password."""
@@ -73,13 +84,10 @@ def check_destination(destination: Destination) -> None:
     for option in ("host", "username"):
         if not getattr(destination, option):
             raise UsageError(f"The {option} is empty.")
-    if not 0 < destination.port < 65536:
-        raise UsageError(f"The port {destination.port} cannot be used: a port is a number from 1 to 65535.")
-    if destination.timeout < 1:
-        raise UsageError(f"timeout is {destination.timeout}, and 1 second is the least.")
-    for option in ("max_retries", "max_connections"):
-        if getattr(destination, option) < 0:
-            raise UsageError(f"{option} is {getattr(destination, option)}, and 0 (no limit) is the least.")
+    for option, (least, most) in _NUMBERS.items():
+        number = getattr(destination, option)
+        if not least <= number <= most:
+            raise UsageError(f"{option} is {number}, and must be from {least} to {most}.")
     for fingerprint in destination.certificate_fingerprints:
         _check_fingerprint(fingerprint)
 
@@ -96,7 +104,7 @@ class Registry(t.Protocol):
     """The declared destinations of a host."""
 
     def get(self, name: str) -> Destination | None:
-        """Return the destination called *name*, or None."""
+        """Return the destination called *name*, or None; raise UnusableFileError if its declaration is damaged."""
 
     def put(self, destination: Destination) -> None:
         """Keep *destination* under its name."""
@@ -105,12 +113,18 @@ class Registry(t.Protocol):
         """Forget the destination called *name*, if there is one."""
 
     def names(self) -> list[str]:
-        """Return the names of all destinations in order."""
+        """Return the names of all destinations in order, but for those whose declaration is damaged."""
+
+    def unusable(self) -> dict[str, UnusableFileError]:
+        """Return what is wrong with each damaged declaration, by its name, or that of its file where it tells none."""
 
 
 def require(registry: Registry, name: str) -> Destination:
     """Return the destination called *name*, or raise the sentence that lists those there are."""
-    destination = registry.get(name)
+    try:
+        destination = registry.get(name)
+    except UnusableFileError as error:
+        raise UnusableFileError(f"{error} Declare the destination {name!r} again.") from error
     if destination is None:
         known = ", ".join(repr(other) for other in registry.names()) or "none"
         raise UsageError(f"There is no destination {name!r} on this host; declared are: {known}.")
@@ -131,19 +145,36 @@ class FileRegistry:
         with told_as(f"Cannot read {path}"):
             if not _is_there(path):
                 return None
-        return _destination_of(read_json(path), path)
+        return _read_destination(path)
 
     def put(self, destination: Destination) -> None:
         write_json(self._path(destination.name), asdict(destination))
 
     def remove(self, name: str) -> None:
-        with told_as(f"Cannot remove the destination {name!r}"):
-            self._path(name).unlink(missing_ok=True)
+        remove_json(self._path(name))
 
     def names(self) -> list[str]:
+        names = []
+        for path in self._files():
+            with suppress(UnusableFileError):
+                names.append(_read_destination(path).name)
+        return sorted(names)
+
+    def unusable(self) -> dict[str, UnusableFileError]:
+        found = {}
+        for path in self._files():
+            try:
+                _read_destination(path)
+            except UnusableFileError as error:
+                found[_name_in(path)] = error
+        return found
+
+    def _files(self) -> list[Path]:
         with told_as(f"Cannot list {self._directory}"):
-            paths = sorted(self._directory.glob("*.json"))
-        return sorted(_destination_of(read_json(path), path).name for path in paths)
+            try:
+                return sorted(path for path in self._directory.iterdir() if path.suffix == ".json")
+            except FileNotFoundError:
+                return []
 
 
 def _is_there(path: Path) -> bool:
@@ -155,14 +186,24 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def _destination_of(values: dict[str, t.Any], path: Path) -> Destination:
+def _read_destination(path: Path) -> Destination:
     try:
+        values = read_json(path)
         values["certificate_fingerprints"] = tuple(values.get("certificate_fingerprints", ()))
         destination = Destination(**values)
         check_destination(destination)
     except (KeyError, TypeError, AttributeError, UsageError) as error:
-        raise LocalError(f"The file {path} does not describe a destination: declare it again.") from error
+        raise UnusableFileError(f"The file {path} does not describe a destination.") from error
     return destination
+
+
+def _name_in(path: Path) -> str:
+    """Return the name that the damaged declaration *path* tells, or that of the file."""
+    with suppress(UnusableFileError):
+        name = read_json(path).get("name")
+        if isinstance(name, str) and path.name == f"{slug(name)}.json":
+            return name
+    return path.name
 
 
 @dataclass(frozen=True)
@@ -190,9 +231,60 @@ def new_identity(name: str) -> Identity:
     return Identity(secrets.token_hex(8), name)
 
 
-def write_identity(config_directory: Path, identity: Identity) -> None:
-    """Keep who this host is."""
-    write_json(config_directory / "client.json", {"id": identity.client_id, "name": identity.client})
+def keep_identity(config_directory: Path, identity: Identity) -> Identity:
+    """Keep who this host is, and return it: that is who it was already if another run was faster."""
+    with _guarded(config_directory):
+        kept = read_identity(config_directory)
+        if kept is None:
+            write_json(config_directory / "client.json", {"id": identity.client_id, "name": identity.client})
+        return kept or identity
+
+
+def _guarded(config_directory: Path) -> AbstractContextManager[None]:
+    """Be the only run of this host that changes what lies in *config_directory* for all of them."""
+    return locked(config_directory / ".lock", f"What lies in {config_directory} is being changed", _PATIENCE)
+
+
+class LivingRuns:
+    """Which runs of this host are alive, whatever state directory each has.
+
+    Beside ``client.json`` each has a file called after its id, on which it holds the kernel's lock.
+    """
+
+    def __init__(self, config_directory: Path) -> None:
+        self._config_directory = config_directory
+        self._directory = config_directory / "runs"
+
+    @contextmanager
+    def alive(self, run: str) -> Iterator[None]:
+        """Have *run* known as alive; where nothing can be written beside ``client.json``, none is."""
+        with ExitStack() as stack:
+            with suppress(LocalError, LockedError), _guarded(self._config_directory):
+                self._sweep()
+                stack.enter_context(locked(self._directory / run, f"The run {run} is already at work"))
+                stack.callback(self._forget, run)
+            yield
+
+    def _sweep(self) -> None:
+        """Delete the files of dead runs."""
+        for path in list(self._directory.glob("*")):
+            if not self.has(path.name):
+                self._forget(path.name)
+
+    def _forget(self, run: str) -> None:
+        with suppress(OSError):  # the next run tries again
+            (self._directory / run).unlink()
+
+    def has(self, run: str) -> bool:
+        """Tell whether *run* is alive."""
+        path = self._directory / run
+        if not path.exists():
+            return False
+        try:
+            with locked(path, "The run is alive"):
+                return False
+        except LockedError:
+            return True
 
 
 @dataclass(frozen=True)
@@ -214,14 +306,19 @@ class Host:
 
 
 class DestinationState:
-    """What this host keeps of one destination: caches, the index, and a lock for each job."""
+    """What this host keeps of one destination: caches, the index, and a lock for each job.
 
-    def __init__(self, state_directory: Path, destination: str) -> None:
+    The index is that of one *place*: where the destination is declared elsewhere, it has another one. Copies of
+    manifests bear the id of a run, which is unique wherever they lie.
+    """
+
+    def __init__(self, state_directory: Path, destination: str, place: str = "") -> None:
         self.directory = state_directory / slug(destination)
+        self._place = place
 
     @property
     def index(self) -> Path:
-        return self.directory / "index.sqlite"
+        return self.directory / f"index-{self._place}.sqlite"
 
     def job(self, client: str, job: str) -> JobState:
         return JobState(self.directory / "clients" / slug(client) / slug(job))
@@ -247,16 +344,24 @@ class JobState:
 
     @contextmanager
     def marked(self) -> Iterator[bool]:
-        """Note on the host that the job's lock may stand empty; yield whether a run died while it was noted."""
+        """Note on the host that the job's lock may stand empty; yield whether that was noted already.
+
+        The note stays where the run dies or fails meanwhile, but for a lock that turns out to be another run's.
+        """
         mark = self.directory / "locking"
         with told_as(f"Cannot write in {self.directory}"):
             died_here = mark.exists()
             mark.touch(mode=0o600)
         try:
             yield died_here
-        finally:
-            with told_as(f"Cannot write in {self.directory}"):
-                mark.unlink(missing_ok=True)
+        except LockedError:
+            self._remove(mark)
+            raise
+        self._remove(mark)
+
+    def _remove(self, mark: Path) -> None:
+        with told_as(f"Cannot write in {self.directory}"):
+            mark.unlink(missing_ok=True)
 
     def is_clean(self) -> bool:
         """Tell whether the last run on this host is known to have left nothing behind."""

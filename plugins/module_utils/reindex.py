@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import tempfile
 import typing as t
@@ -16,10 +15,19 @@ from pathlib import Path, PurePosixPath
 
 from . import destination as real
 from .catalog import making, reading
-from .errors import BackupError, DamageError, MissingError, UsageError, told_as
-from .index_file import WRITER_PATIENCE, replace_index, writer_lock
+from .errors import BackupError, DamageError, MissingError, UsageError
+from .index_file import WRITER_PATIENCE, has_index, replace_index, writer_lock
 from .native import names
-from .native.points import JOB_FILE, JobFile, ManifestCache, StoredPoint, list_points, open_manifest, read_job_file
+from .native.points import (
+    JOB_FILE,
+    JobFile,
+    ManifestCache,
+    StoredPoint,
+    VanishedCopyError,
+    list_points,
+    open_manifest,
+    read_job_file,
+)
 from .outcome import Outcome
 from .private_files import locked
 from .registry import DestinationState, check_name, require
@@ -55,7 +63,7 @@ def reindex(
     destination = require(registry, destination_name)
     if client is not None:
         check_name(client, "client")
-    state = DestinationState(state_directory, destination.name)
+    state = DestinationState(state_directory, destination.name, destination.place)
     threads = destination.max_connections or _SIDE_BY_SIDE
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ftp-backup-"))) if check_mode else None
@@ -125,7 +133,7 @@ class _Reindex:
 
     def _contents_before(self) -> _Contents | None:
         """Return what the old index holds, or None if there is none that can be used."""
-        if not self._state.index.exists():
+        if not has_index(self._state.index):
             return None
         try:
             with reading(self._state.index) as catalog:
@@ -202,27 +210,15 @@ class _Reindex:
 
     def _bring_job_in_line(self, catalog: Catalog, job: _Job, running: _Copies) -> None:
         copies = {stored: copy for stored, copying in running.items() if (copy := copying.result()) is not None}
-        client, name = job.file.client, job.file.job
-        known = catalog.runs(client, name)
-        points = [stored for stored in job.points if stored.run in known or stored in copies]
-        with catalog.transaction():
-            damaged = catalog.update_job(
-                client, name, job.file.structure, points, lambda stored: open_manifest(copies[stored])
-            )
+        while (damaged := _updated(catalog, job, copies)) is None:
+            copies = {stored: copy for stored, copy in copies.items() if copy.exists()}
         self._damage.update({f"{job.directory}: {sentence}": sentence for sentence in damaged})
 
     def _copy_of(self, job: _Job, stored: StoredPoint) -> Path | None:
         """Return a copy of a manifest on this host, or None if it vanished meanwhile or does not serve."""
-        directory = self._state.job(job.file.client, job.file.job).manifests
-        kept = directory / stored.path.name
-        if _is_whole(kept, stored):
-            return kept
-        if self._scratch is not None:
-            directory = self._scratch / job.directory
-        cache = ManifestCache(directory)
+        kept = self._state.job(job.file.client, job.file.job).manifests
+        cache = ManifestCache(kept) if self._scratch is None else ManifestCache(self._scratch / job.directory, kept)
         try:
-            with told_as(f"Cannot replace the copy {kept}"):
-                cache.path_of(stored).unlink(missing_ok=True)
             _require_own(cache.reader(self._storage, stored), job.file, stored)
         except MissingError:
             return None
@@ -230,6 +226,23 @@ class _Reindex:
             self._damage[str(stored.path)] = str(error)
             return None
         return cache.path_of(stored)
+
+
+def _updated(catalog: Catalog, job: _Job, copies: dict[StoredPoint, Path]) -> list[str] | None:
+    """Bring *catalog* in line with what *copies* show of *job*, and return a sentence on each that is damaged.
+
+    None if a copy has vanished, with its restore point: a backup has pruned it meanwhile.
+    """
+    client, name = job.file.client, job.file.job
+    known = catalog.runs(client, name)
+    points = [stored for stored in job.points if stored.run in known or stored in copies]
+    try:
+        with catalog.transaction():
+            return catalog.update_job(
+                client, name, job.file.structure, points, lambda stored: open_manifest(copies[stored])
+            )
+    except VanishedCopyError:
+        return None
 
 
 def _checked(file: JobFile | None, directory: RemotePath) -> JobFile:
@@ -251,19 +264,6 @@ def _require_own(reader: ManifestReader, file: JobFile, stored: StoredPoint) -> 
             f"The manifest {stored.path} on the storage is that of another restore point: number {header.seq} of"
             f" {header.job!r} of {header.client!r}, by run {header.run}."
         )
-
-
-def _is_whole(copy: Path, stored: StoredPoint) -> bool:
-    """Tell whether *copy* is there and, to the last block, as it was written."""
-    with told_as(f"Cannot read {copy}"):
-        if not copy.exists() or copy.stat().st_size != stored.size:
-            return False
-        try:
-            blocks = open_manifest(copy).trailer.blocks
-        except DamageError:
-            return False
-        with copy.open("rb") as file:
-            return all(hashlib.sha256(file.read(block.length)).hexdigest() == block.digest for block in blocks)
 
 
 def _contents_of(catalog: Catalog, client: str | None) -> _Contents:

@@ -11,12 +11,23 @@ import signal
 import threading
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
 
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import BackupError, ForeignError, LockedError
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.backup import back_up
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import (
+    BackupError,
+    ForeignError,
+    InterruptedTransferError,
+    LockedError,
+    StorageError,
+    UnreachableError,
+)
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.lock import JobLock
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.registry import Host, Identity, JobState
 from tests.engine.child import Strike
 from tests.engine.site import Site
 from tests.engine.tidy import assert_tidy, points_of
@@ -235,6 +246,139 @@ def test_of_sixteen_threads_exactly_one_takes_the_lock(storage: Storage) -> None
     taken[0].prove()
 
 
+# steps that fail half-way
+
+
+class Failing:
+    """A storage of which one *deed* fails once, with *error*, after it has done as much as *done* says."""
+
+    def __init__(self, storage: Storage, deed: str, error: BackupError, *, done: Callable[[t.Any], t.Any]) -> None:
+        self._storage = storage
+        self._deed = deed
+        self._error: BackupError | None = error
+        self._done = done
+
+    def __getattr__(self, name: str) -> object:
+        real = getattr(self._storage, name)
+        return real if name != self._deed or self._error is None else self._fail
+
+    def _fail(self, *arguments: object) -> t.NoReturn:
+        error, self._error = self._error, None
+        assert error is not None
+        done = self._done(arguments)
+        if done is not None:
+            getattr(self._storage, self._deed)(*done)
+        raise error
+
+
+def marked_lock(storage: object, state: JobState, number: int, clock: Clock) -> JobLock:
+    """Return the lock of a run of this host, which notes in *state* that the lock may stand empty."""
+    real = t.cast("Storage", storage)
+    return JobLock(real, JOB, OURS, run_id(number), marked=state.marked, clock=clock, pause=clock.pause)
+
+
+def assert_is_taken_at_once(storage: Storage, state: JobState) -> None:
+    clock = Clock()
+    lock = marked_lock(storage, state, 9, clock)
+    lock.acquire()
+    assert clock.now < 10
+    lock.prove()
+    lock.release()
+    assert names_in(storage, JOB) == []
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> JobState:
+    (tmp_path / "state").mkdir()
+    return JobState(tmp_path / "state")
+
+
+def test_a_lock_that_was_given_back_by_half_does_not_stall_the_same_host(storage: Storage, state: JobState) -> None:
+    gone = UnreachableError("The network went away.")
+    failing = Failing(storage, "remove_directories", gone, done=lambda arguments: ([arguments[0][0]],))
+    first = marked_lock(failing, state, 1, Clock())
+    first.acquire()
+
+    first.release()
+
+    assert names_in(storage, JOB) == ["lock"]
+    assert names_in(storage, JOB / "lock") == []
+    assert_is_taken_at_once(storage, state)
+
+
+def test_a_lock_that_was_taken_by_half_does_not_stall_the_same_host(storage: Storage, state: JobState) -> None:
+    gone = UnreachableError("The network went away.")
+    failing = Failing(storage, "ensure_directories", gone, done=lambda _arguments: None)
+
+    with pytest.raises(UnreachableError):
+        marked_lock(failing, state, 1, Clock()).acquire()
+
+    assert names_in(storage, JOB / "lock") == []
+    assert_is_taken_at_once(storage, state)
+
+
+@pytest.mark.parametrize("deed", ["take_directory", "ensure_directories"])
+@pytest.mark.parametrize("was_done", [True, False])
+def test_a_run_whose_reply_was_lost_while_it_took_the_lock_takes_it_soon(
+    storage: Storage, deed: str, *, was_done: bool
+) -> None:
+    lost = InterruptedTransferError("The reply was lost.")
+    failing: t.Any = Failing(storage, deed, lost, done=lambda arguments: arguments if was_done else None)
+    clock = Clock()
+
+    lock = JobLock(failing, JOB, OURS, run_id(1), clock=clock, pause=clock.pause)
+    lock.acquire()
+
+    assert clock.now < 10
+    lock.prove()
+    lock.release()
+    assert names_in(storage, JOB) == []
+
+
+def test_a_run_that_was_refused_does_not_take_a_foreign_empty_lock_for_its_own(
+    storage: Storage, state: JobState
+) -> None:
+    living = lock_of(storage, THEIRS, 1)
+    living.acquire()
+    with pytest.raises(LockedError):
+        marked_lock(storage, state, 2, Clock(living.beat)).acquire()
+    living.release()
+    storage.ensure_directories([JOB / "lock"])
+    clock = Clock()
+
+    marked_lock(storage, state, 3, clock).acquire()
+
+    assert clock.now >= 600
+
+
+@pytest.mark.parametrize("was_done", [True, False])
+def test_signs_of_life_go_on_after_one_whose_reply_was_lost(storage: Storage, *, was_done: bool) -> None:
+    lost = InterruptedTransferError("The reply was lost.")
+    failing: t.Any = Failing(storage, "rename", lost, done=lambda arguments: arguments if was_done else None)
+    lock = JobLock(failing, JOB, OURS, run_id(1), pause=never)
+    lock.acquire()
+
+    with nullcontext() if was_done else pytest.raises(InterruptedTransferError):
+        lock.beat()
+    lock.beat()
+    lock.beat()
+
+    assert names_in(storage, JOB / "lock") == [f"{OURS}.{run_id(1)}.{3 if was_done else 2}"]
+    lock.prove()
+
+
+def test_a_sign_of_life_of_a_lock_that_was_lost_is_an_error(storage: Storage) -> None:
+    lost = lock_of(storage, THEIRS, 1)
+    lost.acquire()
+    lock_of(storage, OURS, 2, Clock()).acquire()
+
+    for _number in range(2):
+        with pytest.raises(StorageError):
+            lost.beat()
+
+    assert names_in(storage, JOB / "lock") == [f"{OURS}.{run_id(2)}.0"]
+
+
 # runs
 
 
@@ -306,7 +450,7 @@ def test_a_run_takes_the_lock_of_a_dead_run_of_this_host_over_at_once(site: Site
 
     point = site.back_up().values["point"]
 
-    assert point["duration"] < 15
+    assert point["duration"] < 300  # a lock that is not known to be dead is waited for 600 seconds
     assert_tidy(site.job)
 
 
@@ -341,3 +485,90 @@ def test_a_run_whose_lock_was_taken_over_after_its_commit_removes_nothing_and_sa
     assert result["pruned"] == []
     assert any("none was removed" in warning for warning in result["warnings"])
     assert [point.seq for point in points_of(site.job)] == [1, 2]
+
+
+def test_a_run_whose_files_were_swept_by_who_took_its_lock_says_that_it_was_lost(site: Site) -> None:
+    make_tree(site.source, big=0)
+    site.back_up(last=1)
+    before = tree_of(site.source)
+    with site.start(STOPPED_BEFORE_COMMIT, last=1) as run:
+        run.wait_until_stopped()
+        clock = Clock()
+        with site.storage() as storage:
+            directory = PurePosixPath(site.job.relative_to(site.server.root))
+            other = JobLock(storage, directory, THEIRS, run_id(1), clock=clock, pause=clock.pause)
+            other.acquire()
+            for staged in site.job.glob("points/*/*.tmp"):
+                staged.unlink()
+
+            run.go_on()
+            result = run.result()
+
+            other.release()
+    assert result["kind"] == "locked"
+    assert "was taken over. The run was broken off" in result["msg"]
+    assert [point.seq for point in points_of(site.job)] == [1]
+    assert site.restored() == before
+
+
+# one host with several state directories, and its first runs
+
+
+def test_a_living_run_is_not_taken_over_by_one_with_another_state_directory(site: Site, tmp_path: Path) -> None:
+    make_tree(site.source, big=0)
+    other = replace(site.host, state_directory=tmp_path / "other")
+    with site.start(STOPPED_BEFORE_COMMIT) as run:
+        run.wait_until_stopped()
+
+        with pytest.raises(LockedError, match=r"already being backed up on this host, by run \S+\.$"):
+            back_up(site.registry, other, site.request(), check_mode=False)
+
+        run.go_on()
+        assert run.result()["point"]["seq"] == 1
+    assert back_up(site.registry, other, site.request(), check_mode=False).values["point"]["seq"] == 2
+    assert_tidy(site.job)
+
+
+def test_a_dead_run_with_another_state_directory_is_taken_over_at_once(site: Site, tmp_path: Path) -> None:
+    make_tree(site.source, big=0)
+    other = replace(site.host, state_directory=tmp_path / "other")
+    site.kill_run(STOPPED_BEFORE_COMMIT._replace(number=signal.SIGKILL))
+    assert len(list((site.home / "etc/runs").iterdir())) == 1
+
+    point = back_up(site.registry, other, site.request(), check_mode=False).values["point"]
+
+    assert point["duration"] < 300
+    assert list((site.home / "etc/runs").iterdir()) == []
+    assert_tidy(site.job)
+
+
+def test_a_run_goes_on_where_it_cannot_tell_that_it_lives(site: Site) -> None:
+    make_tree(site.source, big=0)
+    (site.home / "etc/runs").write_bytes(b"a file in the way")
+
+    for number in (1, 2):
+        assert site.back_up().values["point"]["seq"] == number
+
+
+def test_two_first_runs_at_once_are_of_one_host(site: Site) -> None:
+    make_tree(site.source, big=0)
+    both = threading.Barrier(2, timeout=60)
+
+    class NewHost(Host):
+        """A host whose runs ask who they are at the same moment."""
+
+        def client_of(self, wanted: str | None) -> tuple[Identity, str, bool]:
+            answer = super().client_of(wanted)
+            both.wait()
+            return answer
+
+    host = NewHost(site.host.config_directory, site.host.state_directory, name=site.host.name)
+
+    def run(job: str) -> bool:
+        return back_up(site.registry, host, site.request(job), check_mode=False).changed
+
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(run, ("etc", "home"))) == [True, True]
+
+    for job in ("etc", "home"):
+        assert site.back_up(job).values["point"]["seq"] == 2

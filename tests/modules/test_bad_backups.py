@@ -265,9 +265,10 @@ def test_another_host_under_the_same_client_name_is_refused(declared: Host, make
     other.do(other.destination())
 
     refusal(other, other.backup().in_check_mode(), "foreign", repr(JOB), repr(CLIENT), "adopt: true")
-    result = other.call(other.backup())
-    assert_sentence(other, result, "foreign", repr(JOB), repr(CLIENT), repr(DESTINATION), "adopt: true")
+    refusal(other, other.backup(), "foreign", repr(JOB), repr(CLIENT), repr(DESTINATION), "adopt: true")
     assert contents(other.server.root) == stored
+    assert other.do(other.backup(client="web02")).values["point"]["client"] == "web02"
+    assert other.do(other.backup(client=None, force=True)).values["point"]["client"] == "web02"
     assert declared.do(declared.backup(force=True)).values["point"]["seq"] == 2
 
 
@@ -281,6 +282,19 @@ def test_a_rebuilt_host_goes_on_once_it_adopts_the_job(declared: Host, make_host
     assert foretold.values["point"]["seq"] == done.values["point"]["seq"] == 2
     result = declared.call(declared.backup(force=True))
     assert_sentence(declared, result, "foreign", repr(JOB), "adopt: true")
+
+
+def test_a_job_is_adopted_while_its_restore_point_is_fresh_and_that_is_a_change(declared: Host) -> None:
+    first = declared.do(declared.backup()).values["point"]
+    (declared.config / "client.json").unlink()
+    task = declared.backup(adopt=True)
+    before = declared.seen()
+    foretold = declared.do(task.in_check_mode())
+    assert declared.seen() == before
+    done, again = declared.do(task), declared.do(declared.backup())
+
+    assert [result.changed for result in (foretold, done, again)] == [True, True, False]
+    assert [result.values["point"]["id"] for result in (foretold, done, again)] == [first["id"]] * 3
 
 
 # -- the host's own files

@@ -141,7 +141,7 @@ class Session:
     def _size_of(self, reply: Reply, path: str) -> int | None:
         if reply.code == 213:
             text = reply.text[4:].strip()
-            if text.isdigit():
+            if text.isdecimal():
                 return int(text)
             self._control.close()
             raise InterruptedTransferError(f"{self._deed('ask the size of', path)}: the server answered '{reply}'.")

@@ -26,6 +26,7 @@ if t.TYPE_CHECKING:
 
 _PIECE = 1024 * 1024
 _TAIL = 4096
+_NOTHING_SWEPT = "Until it is removed, what it means to delete stays, and so does what killed runs have left."
 
 
 def absent_volumes(storage: Storage, job: Path, point: ReadPoint) -> frozenset[str]:
@@ -108,9 +109,8 @@ def finish_removals(storage: Storage, job: Path, listing: PointListing, kept: Se
     present = {point.seq for point in listing.points}
     needed = frozenset[str]().union(*(point.volumes for point in kept))
     pools = {point.header.pool for point in kept}
-    for note in listing.gone:
-        if int(note.stem) not in present:
-            _delete_volumes(storage, job, set(_noted_volumes(storage, note)) - needed, pools)
+    noted = [_noted_volumes(storage, note) for note in listing.gone if int(note.stem) not in present]
+    _delete_volumes(storage, job, set[str]().union(*noted) - needed, pools)
     storage.delete(listing.gone)
     storage.remove_directories(sorted({note.parent for note in listing.gone}))
 
@@ -120,22 +120,23 @@ def _noted_volumes(storage: Storage, note: Path) -> list[str]:
         volumes = json.loads(storage.read(note))["volumes"]
         paths = [PurePosixPath(volume) for volume in volumes]
     except (ValueError, KeyError, TypeError) as error:
-        raise DamageError(f"The file {note} on the storage is damaged: nothing was deleted.") from error
+        raise DamageError(f"The file {note} on the storage is damaged. {_NOTHING_SWEPT}") from error
     for path in paths:
         if not (len(path.parts) == 3 and names.is_pool(path.parts[0]) and names.run_of(path.name)):
-            raise DamageError(f"The file {note} on the storage names {path}, which is no volume: nothing was deleted.")
+            raise DamageError(f"The file {note} on the storage names {path}, which is no volume. {_NOTHING_SWEPT}")
     return [str(path) for path in paths]
 
 
 def sweep(storage: Storage, job: Path, listing: PointListing, kept: Sequence[ReadPoint]) -> int:
     """Delete what killed runs left in the *job*, under its lock, and return how many files that were.
 
-    A leftover is a temporary file, or a volume of a run that has no restore point and that no restore point names.
+    A leftover is a temporary file, or a volume of a run that has no restore point and that no restore point names;
+    directories that hold nothing else go with them.
     """
     runs = {point.stored.run for point in kept}
     needed = frozenset[str]().union(*(point.volumes for point in kept))
     leftovers: list[Path] = list(listing.temporary)
-    emptied: list[Path] = []
+    emptied: list[Path] = list(listing.empty_months)
     for entry in storage.list_directory(job):
         path = job / entry.name
         if names.is_temporary(entry.name):

@@ -49,12 +49,17 @@ def unmarked() -> Iterator[bool]:
     yield False
 
 
+def none_lives(_run: str) -> bool:
+    """Stand in for a host that has no other run."""
+    return False
+
+
 class JobLock:
     """The lock of the job in *directory*, for one run of *owner*.
 
-    The caller holds the host's own lock on the job already, so a lock that bears *owner* is that of a dead run. While
-    the lock stands empty, between the two steps of taking it and of giving it back, *marked* notes so on the host; it
-    yields whether a run of this host died there, and so left the lock empty.
+    *lives* tells whether a run of this host is alive; a lock that bears *owner* is else that of a dead run. While the
+    lock stands empty, between the two steps of taking it and of giving it back, *marked* notes so on the host; it
+    yields whether a run of this host was broken off there, and so left the lock empty.
     """
 
     def __init__(
@@ -65,10 +70,12 @@ class JobLock:
         run: str,
         *,
         marked: Callable[[], AbstractContextManager[bool]] = unmarked,
+        lives: Callable[[str], bool] = none_lives,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._marked = marked
+        self._lives = lives
         self._storage = storage
         self._directory = directory
         self._me = Holder(owner, run, 0)
@@ -76,6 +83,7 @@ class JobLock:
         self._pause = pause
         self._beating = threading.Lock()
         self._ended = threading.Event()
+        self._may_have_made_it = False
         self.took_over = False
 
     @property
@@ -89,8 +97,9 @@ class JobLock:
                 holder = self._holder()
                 if holder is not None and holder.owner == self._me.owner and holder.run == self._me.run:
                     return  # the reply to our own MKD was lost
-                is_dead = holder is not None and holder.owner == self._me.owner
-                is_dead = is_dead or self._is_found_dead(holder, _OWN_EMPTY if died_here and not holder else DEAD_AFTER)
+                is_dead = holder is not None and holder.owner == self._me.owner and self._is_dead_here(holder)
+                left_here = holder is None and (died_here or self._may_have_made_it)
+                is_dead = is_dead or self._is_found_dead(holder, _OWN_EMPTY if left_here else DEAD_AFTER)
                 if is_dead and holder is not None and self._succeed(holder):
                     return
                 if is_dead and holder is None:
@@ -102,7 +111,14 @@ class JobLock:
                 return False
             self._storage.ensure_directories([self._path / self._me.name])
         except InterruptedTransferError:
+            self._may_have_made_it = True
             return False
+        return True
+
+    def _is_dead_here(self, holder: Holder) -> bool:
+        """Tell that *holder*, a run of this host, is dead; raise :class:`~..errors.LockedError` if it lives."""
+        if self._lives(holder.run):
+            raise LockedError(f"The job is already being backed up on this host, by run {holder.run}.")
         return True
 
     def _holder(self, path: Path | None = None) -> Holder | None:
@@ -156,10 +172,14 @@ class JobLock:
                 self._storage.rename(aside, self._path)
 
     def beat(self) -> None:
-        """Give a sign of life."""
+        """Give a sign of life; one whose reply was lost is settled by looking."""
         with self._beating:
             after = Holder(self._me.owner, self._me.run, self._me.beats + 1)
-            self._storage.rename(self._path / self._me.name, self._path / after.name)
+            try:
+                self._storage.rename(self._path / self._me.name, self._path / after.name)
+            except StorageError:
+                if not self._is_ours() or self._me != after:
+                    raise
             self._me = after
 
     def start_beating(self) -> None:
@@ -194,5 +214,5 @@ class JobLock:
     def release(self) -> None:
         """Give the lock back; where that fails, the next run of this host knows that the lock is a dead run's."""
         self._ended.set()
-        with self._beating, self._marked(), suppress(StorageError):
+        with suppress(StorageError), self._beating, self._marked():
             self._storage.remove_directories([self._path / self._me.name, self._path])

@@ -7,16 +7,28 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import time
 import typing as t
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
-from ..errors import DamageError, MissingError, told_as
-from ..private_files import make_private_directory
+from ..errors import (
+    BackupError,
+    DamageError,
+    InterruptedTransferError,
+    LocalError,
+    MissingError,
+    UnreachableError,
+    told_as,
+)
+from ..private_files import is_alive, make_private_directory
 from . import names
 from .entries import FORMAT
 from .manifest import ManifestReader
 
 if t.TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path as LocalPath
 
     from ..storage import Path, Storage
@@ -24,6 +36,8 @@ if t.TYPE_CHECKING:
 
 JOB_FILE = "job.json"
 _FETCH = 1024 * 1024
+_ATTEMPTS = 4
+_COPY = re.compile(r".+\.manifest\.gz\.(?P<process>\d+)\.tmp")
 
 
 @dataclass(frozen=True)
@@ -73,11 +87,15 @@ class StoredPoint:
 
 @dataclass(frozen=True)
 class PointListing:
-    """What lies in a job's ``points``: restore points in order, what a run meant to delete, and temporary files."""
+    """What lies in a job's ``points``.
+
+    Restore points in order, what a run meant to delete, temporary files, and the months without anything else.
+    """
 
     points: tuple[StoredPoint, ...]
     gone: tuple[Path, ...]
     temporary: tuple[Path, ...]
+    empty_months: tuple[Path, ...]
 
     @property
     def next_seq(self) -> int:
@@ -90,21 +108,25 @@ def list_points(storage: Storage, job: Path) -> PointListing:
     protected: set[int] = set()
     gone: list[Path] = []
     temporary: list[Path] = []
+    empty_months: list[Path] = []
     for month in storage.list_directory(job / "points"):
         directory = job / "points" / month.name
-        for entry in storage.list_directory(directory) if month.is_directory else ():
+        entries = storage.list_directory(directory) if month.is_directory else []
+        if month.is_directory and all(names.is_temporary(entry.name) for entry in entries):
+            empty_months.append(directory)
+        for entry in entries:
             parsed = names.parse_manifest_name(entry.name)
             path = directory / entry.name
             if parsed is not None:
                 found.append((*parsed, path, entry.size))
-            elif entry.name.endswith(".keep") and path.stem.isdigit():
+            elif entry.name.endswith(".keep") and path.stem.isdecimal():
                 protected.add(int(path.stem))
-            elif entry.name.endswith(".gone") and path.stem.isdigit():
+            elif entry.name.endswith(".gone") and path.stem.isdecimal():
                 gone.append(path)
             elif names.is_temporary(entry.name):
                 temporary.append(path)
     points = tuple(StoredPoint(seq, run, path, size, seq in protected) for seq, run, path, size in sorted(found))
-    return PointListing(points, tuple(gone), tuple(temporary))
+    return PointListing(points, tuple(gone), tuple(temporary), tuple(empty_months))
 
 
 @dataclass(frozen=True)
@@ -128,71 +150,158 @@ class ReadPoint:
 class ManifestCache:
     """Copies of manifests on this host; what bears a run's id never changes, so a copy never ages.
 
-    New copies go to *directory*; those in *older* serve, too, and are left as they are.
+    New copies go to *directory*; those in *older* serve, too, and are left as they are. A copy that is damaged is
+    replaced by a new one, once, so what is damaged then is so on the storage.
     """
 
-    def __init__(self, directory: LocalPath, older: LocalPath | None = None) -> None:
+    def __init__(
+        self,
+        directory: LocalPath,
+        older: LocalPath | None = None,
+        *,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.directory = directory
         self._older = older
+        self._pause = pause
+        self._fetched: set[str] = set()
 
     def path_of(self, stored: StoredPoint) -> LocalPath:
         """Return where the copy of *stored* lies, or will lie."""
-        older = self._older / stored.path.name if self._older is not None else None
-        return older if older is not None and _has_size(older, stored.size) else self.directory / stored.path.name
+        own = self.directory / stored.path.name
+        older = self._older / stored.path.name if self._older is not None else own
+        return older if _has_size(older, stored.size) and not _has_size(own, stored.size) else own
 
     def has(self, stored: StoredPoint) -> bool:
         """Tell whether there is a copy of *stored*, of its size."""
         return _has_size(self.path_of(stored), stored.size)
 
-    def reader(self, storage: Storage, stored: StoredPoint) -> ManifestReader:
-        """Return the manifest of *stored* from the copy, which is fetched first if there is none."""
-        local = self.path_of(stored)
-        if not self.has(stored):
-            local = self.directory / stored.path.name
-            self._fetch(storage, stored, local)
-        try:
-            return open_manifest(local)
-        except DamageError:
-            if local.parent == self.directory:
-                local.unlink()  # our copy, or what it was copied from: the next look fetches it anew
-            raise
+    def read(self, storage: Storage, stored: StoredPoint) -> ReadPoint:
+        """Return *stored* with its header and trailer, from the copy, which is fetched first if there is none."""
+        reader = self._opened(storage, stored, lambda _reader: None)
+        return ReadPoint(stored, reader.header, reader.trailer)
 
-    def _fetch(self, storage: Storage, stored: StoredPoint, local: LocalPath) -> None:
+    def whole(self, storage: Storage, stored: StoredPoint) -> ManifestReader:
+        """Return the manifest of *stored*, proved to its last block."""
+        return self._opened(storage, stored, ManifestReader.prove)
+
+    def reader(self, storage: Storage, stored: StoredPoint) -> ManifestReader:
+        """Return the manifest of *stored*, as whole as the storage has it: blocks of entries may be damaged there."""
+        try:
+            return self.whole(storage, stored)
+        except DamageError:
+            if not self.has(stored):
+                raise
+            return open_manifest(self.path_of(stored))
+
+    def _opened(self, storage: Storage, stored: StoredPoint, prove: Callable[[ManifestReader], None]) -> ManifestReader:
+        while True:
+            if not self.has(stored):
+                self._fetch(storage, stored)
+            try:
+                reader = open_manifest(self.path_of(stored))
+                prove(reader)
+            except VanishedCopyError:
+                continue
+            except DamageError:
+                if stored.path.name in self._fetched:
+                    raise
+                self._fetch(storage, stored)
+            else:
+                return reader
+
+    def _fetch(self, storage: Storage, stored: StoredPoint) -> None:
+        """Copy the manifest of *stored* to its place in *directory*."""
+        local = self.directory / stored.path.name
         aside = local.with_name(f"{local.name}.{os.getpid()}.tmp")
         with told_as(f"Cannot keep a copy of the manifest {stored.path.name} in {self.directory}"):
             make_private_directory(self.directory)
-            with aside.open("wb") as file, storage.open(stored.path) as remote:
-                while piece := remote.read(_FETCH):
-                    file.write(piece)
+            self._sweep()
+            self._download(storage, stored, aside)
             aside.replace(local)
+        self._fetched.add(stored.path.name)
 
-    def read(self, storage: Storage, stored: StoredPoint) -> ReadPoint:
-        """Return *stored* with its header and trailer."""
-        reader = self.reader(storage, stored)
-        return ReadPoint(stored, reader.header, reader.trailer)
+    def _download(self, storage: Storage, stored: StoredPoint, aside: LocalPath) -> None:
+        """Bring the manifest of *stored* to *aside*, and again as long as only connections break."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            problem: BackupError
+            try:
+                size = _copied(storage, stored.path, aside)
+                if size == stored.size:
+                    return
+                problem = DamageError(
+                    f"The manifest {stored.path.name} is damaged: {size:,} of {stored.size:,} bytes came."
+                )
+            except (InterruptedTransferError, UnreachableError) as error:
+                problem = error
+            if attempt == _ATTEMPTS:
+                raise problem
+            self._pause(min(8.0, 0.25 * 4**attempt))
+
+    def _sweep(self) -> None:
+        """Delete what runs that were killed have left of their copies."""
+        for left in list(self.directory.glob("*.tmp")):
+            found = _COPY.fullmatch(left.name)
+            if found and not is_alive(int(found["process"])):
+                left.unlink(missing_ok=True)
 
     def keep_only(self, points: t.Iterable[StoredPoint]) -> None:
         """Forget the copies of all manifests but those of *points*."""
         wanted = {point.path.name for point in points}
-        if self.directory.is_dir():
-            for local in self.directory.iterdir():
+        with told_as(f"Cannot tidy up {self.directory}"):
+            self._sweep()
+            for local in list(self.directory.glob("*.manifest.gz")):
                 if names.parse_manifest_name(local.name) is not None and local.name not in wanted:
-                    local.unlink()
+                    local.unlink(missing_ok=True)
+
+
+def _copied(storage: Storage, path: Path, local: LocalPath) -> int:
+    """Copy the remote file *path* to *local* and return how many bytes came."""
+    with local.open("wb") as file, storage.open(path) as remote:
+        while piece := remote.read(_FETCH):
+            file.write(piece)
+        make_durable(file)
+        return file.tell()
+
+
+def make_durable(file: t.BinaryIO) -> None:
+    """Have what was written to *file* on the disk; before it gets its name, so that no power cut leaves half a copy."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _has_size(local: LocalPath, size: int) -> bool:
-    return local.exists() and local.stat().st_size == size
+    with told_as(f"Cannot look for the copy {local} of a manifest"):
+        try:
+            return local.stat().st_size == size
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+
+class VanishedCopyError(LocalError):
+    """A copy of a manifest was removed while it was needed, as a backup does that prunes its restore point."""
+
+
+@contextmanager
+def _told_of_copy(local: LocalPath) -> t.Iterator[None]:
+    with told_as(f"Cannot read the manifest {local}"):
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise VanishedCopyError(f"The copy {local} of a manifest was removed while it was read.") from error
 
 
 def open_manifest(local: LocalPath) -> ManifestReader:
     """Return a reader of the manifest in the file *local*, which is opened anew for each piece."""
 
     def read_at(offset: int, length: int) -> bytes:
-        with told_as(f"Cannot read the manifest {local}"), local.open("rb") as file:
+        with _told_of_copy(local), local.open("rb") as file:
             file.seek(offset)
             return file.read(length)
 
-    return ManifestReader(read_at, local.stat().st_size, local.name)
+    with _told_of_copy(local):
+        size = local.stat().st_size
+    return ManifestReader(read_at, size, local.name)
 
 
 def open_remote_manifest(storage: Storage, stored: StoredPoint) -> ManifestReader:
