@@ -67,12 +67,12 @@ def _is_same(new: Entry, old: Entry, absent: frozenset[str]) -> bool:
         and new.inode == old.inode
         and not old.is_racy
         and not old.is_stale
-        and not _is_in(absent, old)
+        and not (absent and _is_in(absent, old))
     )
 
 
 def _is_in(absent: frozenset[str], old: Entry) -> bool:
-    return bool(absent) and any(place.volume in absent for place in old.places)
+    return any(place.volume in absent for place in old.places)
 
 
 def _carried_over(old: Entry) -> Change:
