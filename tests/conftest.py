@@ -30,12 +30,16 @@ with contextlib.suppress(ImportError):
     settings.load_profile("suite")
 
 if t.TYPE_CHECKING:
+    from tests.servers.faults import Fault
+    from tests.servers.scripted import ScriptedServer
     from tests.servers.server import FtpServer
 
 PRODUCTS = ("pure_ftpd", "proftpd", "vsftpd", "embedded")
 
 # Takes a server's options, and returns it running until the test ends.
 MakeServer = Callable[..., "FtpServer"]
+# Takes faults and the options of `scripted`, and returns the scripted server running until the test ends.
+Serve = Callable[..., "ScriptedServer"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -121,6 +125,19 @@ def make_embedded(tmp_path: Path) -> Iterator[MakeServer]:
     """Return a function that starts a pyftpdlib server with the options of `embedded`."""
     with _maker("embedded", tmp_path) as make:
         yield make
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Return a function that starts a scripted server with some faults and the options of `scripted`."""
+    scripted = importlib.import_module("tests.servers.scripted").scripted
+    with contextlib.ExitStack() as stack:
+
+        def start(*faults: Fault, **options: object) -> ScriptedServer:
+            directory = Path(tempfile.mkdtemp(prefix="scripted-", dir=tmp_path))
+            return t.cast("ScriptedServer", stack.enter_context(scripted(directory, faults=faults, **options)))
+
+        yield start
 
 
 @contextlib.contextmanager
