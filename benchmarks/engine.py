@@ -31,7 +31,8 @@ def use_case(request: dict[str, t.Any]) -> Callable[[], Outcome]:
     host = Host(Path(request["config_directory"]), Path(request["state_directory"]))
     options = request["options"]
     if request["call"] == "declare":
-        return lambda: ensure_present(registry, Destination(**options), validate=True, check_mode=False)
+        destination = Destination(**options)
+        return lambda: ensure_present(registry, host.state_directory, destination, validate=True, check_mode=False)
     if request["call"] == "back_up":
         wanted = Request(**{**options, "paths": tuple(options["paths"])})
         return lambda: back_up(registry, host, wanted, check_mode=False)

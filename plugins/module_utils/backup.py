@@ -21,7 +21,7 @@ from pathlib import Path
 from . import scan
 from .catalog import update_job
 from .collect import Collector, compare
-from .destination import open_storage
+from .connections import open_storage, reported
 from .errors import (
     BackupError,
     DamageError,
@@ -74,8 +74,8 @@ if t.TYPE_CHECKING:
 
     from .native.entries import Entry
     from .registry import Destination, Registry
+    from .storage import Chunks, Storage
     from .storage import Path as RemotePath
-    from .storage import Storage
 
 LAST_LIMIT = 750  # servers cut listings short, and each restore point may have a directory of its own
 _UPLOADS = 4
@@ -144,8 +144,9 @@ def back_up(registry: Registry, host: Host, request: Request, *, check_mode: boo
         if not check_mode:
             stack.enter_context(job.state.lock(request.job))
             stack.enter_context(living.alive(job.run))
-        storage = stack.enter_context(open_storage(destination, job.run, warm=2))
-        return _Run(job, storage, destination).foretell() if check_mode else _Run(job, storage, destination).do()
+        storage = stack.enter_context(open_storage(destination, job.run, state, may_write=not check_mode, warm=2))
+        run = _Run(job, storage, destination)
+        return reported(run.foretell() if check_mode else run.do(), storage)
 
 
 def _introduced(job: _Job, destination: Destination, config_directory: Path) -> _Job:
@@ -153,7 +154,7 @@ def _introduced(job: _Job, destination: Destination, config_directory: Path) -> 
 
     First the job must be found free for it: a run that is refused decides no name for life.
     """
-    with open_storage(destination, job.run) as storage:
+    with open_storage(destination, job.run, job.destination_state, may_write=True) as storage:
         _Run(job, storage, destination).check_binding()
     identity = keep_identity(config_directory, job.identity)
     return replace(job, identity=identity, client=job.request.client or identity.client)
@@ -493,12 +494,13 @@ class _Run:
     def _write_job_file(self) -> None:
         """Bind the job to this host; where the server renames onto a file, it is bound to one host at any moment."""
         path = self._job.directory / JOB_FILE
-        staged = self._storage.stage(path, partial(list, [self._job.file.to_json()]))
+        content: Chunks = partial(list, [self._job.file.to_json()])
+        staged = self._storage.stage(path, content)
         try:
-            self._storage.publish(staged, path)
+            self._storage.publish(staged, path, content)
         except RefusedError:
             self._storage.delete([path])
-            self._storage.publish(staged, path)
+            self._storage.publish(staged, path, content)
 
     def _header(self, seq: int, pool: str) -> Header:
         job, request = self._job, self._request

@@ -58,6 +58,8 @@ class StorageError(BackupError):
     """The storage, or the way to it, did not do what was asked; *code* is the FTP reply's, if there was one."""
 
     kind = "storage"
+    #: Whether this is no trouble of one file: no connection could be had, and enough has been tried.
+    is_final = False
 
     def __init__(self, sentence: str, *, code: int | None = None) -> None:
         super().__init__(sentence)
@@ -92,9 +94,16 @@ class BusyError(StorageError):
 
 
 class InterruptedTransferError(StorageError):
-    """A connection or a transfer broke; the same may work a moment later."""
+    """A connection or a transfer broke; the same may work a moment later.
+
+    *lacks_reuse*: the server may have refused the data connection because it did not resume the control's session.
+    """
 
     kind = "interrupted"
+
+    def __init__(self, sentence: str, *, code: int | None = None, lacks_reuse: bool = False) -> None:
+        super().__init__(sentence, code=code)
+        self.lacks_reuse = lacks_reuse
 
 
 class SpaceError(StorageError):

@@ -28,6 +28,7 @@ if t.TYPE_CHECKING:
 NAME_LIMIT = 40
 _PATIENCE = 10.0
 _NUMBERS = {"port": (1, 65535), "timeout": (1, 3600), "max_retries": (0, 1000), "max_connections": (0, 100)}
+_LEAST_BANDWIDTH, _MOST_BANDWIDTH = 1024, 10**12  # below, a connection would stand still for longer than servers wait
 _FINGERPRINT = re.compile(r"(?:[0-9a-fA-F]{2}:?){31}[0-9a-fA-F]{2}")
 
 
@@ -46,9 +47,12 @@ class Destination:
     max_retries: int = 5
     max_connections: int = 4
     tls: bool = True
+    passive: bool = True
     validate_certs: bool = True
     ca_path: str | None = None
     certificate_fingerprints: tuple[str, ...] = ()
+    bandwidth_limit: int = 0
+    accept_unidentified_server: bool = False
 
     @property
     def place(self) -> str:
@@ -88,6 +92,11 @@ def check_destination(destination: Destination) -> None:
         number = getattr(destination, option)
         if not least <= number <= most:
             raise UsageError(f"{option} is {number}, and must be from {least} to {most}.")
+    if not (destination.bandwidth_limit == 0 or _LEAST_BANDWIDTH <= destination.bandwidth_limit <= _MOST_BANDWIDTH):
+        raise UsageError(
+            f"bandwidth_limit is {destination.bandwidth_limit}, and must be 0 for no limit, or from"
+            f" {_LEAST_BANDWIDTH} to {_MOST_BANDWIDTH} bytes a second."
+        )
     for fingerprint in destination.certificate_fingerprints:
         _check_fingerprint(fingerprint)
 
@@ -308,7 +317,8 @@ class Host:
 class DestinationState:
     """What this host keeps of one destination: caches, the index, and a lock for each job.
 
-    The index is that of one *place*: where the destination is declared elsewhere, it has another one. Copies of
+    The index and the memory of the server are those of one *place*: where the destination is declared elsewhere, it
+    has others. Copies of
     manifests bear the id of a run, which is unique wherever they lie.
     """
 
@@ -319,6 +329,16 @@ class DestinationState:
     @property
     def index(self) -> Path:
         return self.directory / f"index-{self._place}.sqlite"
+
+    @property
+    def server(self) -> Path:
+        """What is remembered of the server."""
+        return self.directory / f"server-{self._place}.json"
+
+    @property
+    def connections(self) -> Path:
+        """Where the processes of this host share out the connections that there may be."""
+        return self.directory / "connections"
 
     def job(self, client: str, job: str) -> JobState:
         return JobState(self.directory / "clients" / slug(client) / slug(job))

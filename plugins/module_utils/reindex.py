@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from . import destination as real
+from . import connections
 from .catalog import making, reading
 from .errors import BackupError, DamageError, MissingError, UsageError
 from .index_file import WRITER_PATIENCE, has_index, replace_index, writer_lock
@@ -71,10 +71,12 @@ def reindex(
             refusal = f"The destination {destination.name!r} is already being reindexed on this host"
             stack.enter_context(locked(state.directory / "reindex.lock", refusal))
         mark = f"reindex-{secrets.token_hex(6)}"
-        storage = stack.enter_context((open_storage or real.open_storage)(destination, mark, warm=2))
+        storage = stack.enter_context(
+            (open_storage or connections.open_storage)(destination, mark, state, may_write=not check_mode, warm=2)
+        )
         executor = ThreadPoolExecutor(threads, "reindex")
         stack.callback(executor.shutdown, cancel_futures=True)
-        return _Reindex(storage, executor, state, client, scratch).do()
+        return connections.reported(_Reindex(storage, executor, state, client, scratch).do(), storage)
 
 
 @dataclass(frozen=True)

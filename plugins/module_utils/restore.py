@@ -22,7 +22,7 @@ from datetime import datetime, timedelta, timezone
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
 
-from .destination import open_storage
+from .connections import open_storage, reported
 from .errors import BackupError, DamageError, LocalError, StorageError, UsageError, told_as
 from .globs import PathFilter
 from .native import names
@@ -96,10 +96,13 @@ def restore(registry: Registry, host: Host, wish: Wish, *, check_mode: bool) -> 
     check_name(wish.job, "job")
     check_name(client, "client")
     run = names.run_id(host.now(), host.chance())
-    state = DestinationState(host.state_directory, destination.name).job(client, wish.job)
+    destination_state = DestinationState(host.state_directory, destination.name, destination.place)
+    state = destination_state.job(client, wish.job)
     directory = names.job_directory(client, wish.job)
     with ExitStack() as stack:
-        storage = stack.enter_context(open_storage(destination, run, warm=2))
+        storage = stack.enter_context(
+            open_storage(destination, run, destination_state, may_write=not check_mode, warm=2)
+        )
         if read_job_file(storage, directory) is None:
             raise UsageError(
                 f"There is no job {wish.job!r} of client {client!r} on the destination {destination.name!r}."
@@ -122,7 +125,7 @@ def restore(registry: Registry, host: Host, wish: Wish, *, check_mode: bool) -> 
             pool = directory / PurePosixPath(point.header.pool)
             restoration.write(storage, pool, destination.max_connections or _SIDE_BY_SIDE)
         restoration.require_success()
-        return restoration.outcome(point, storage.bytes_received, warnings)
+        return reported(restoration.outcome(point, storage.bytes_received, warnings), storage)
 
 
 # -- the restore point

@@ -45,6 +45,9 @@ class Storage(t.Protocol):
     bytes_sent: int
     bytes_received: int
 
+    def reports(self) -> tuple[str, ...]:
+        """Return a sentence for each thing so far that a user should know of the way to the storage."""
+
     def list_directory(self, directory: Path) -> list[RemoteEntry]:
         """Return what lies directly in *directory*; a missing directory is an empty one."""
 
@@ -69,8 +72,8 @@ class Storage(t.Protocol):
     def stage(self, path: Path, chunks: Chunks) -> Path:
         """Store what *chunks* yields under a temporary name beside *path*, and return that name."""
 
-    def publish(self, staged: Path, path: Path) -> None:
-        """Give the *staged* file its name."""
+    def publish(self, staged: Path, path: Path, chunks: Chunks) -> None:
+        """Give the *staged* file its name; *chunks* yields its content for a storage that can rename nothing."""
 
     def rename(self, source: Path, target: Path) -> None:
         """Give the file or directory *source* the unused name *target*."""

@@ -94,7 +94,9 @@ options:
     default: 5
   max_connections:
     description:
-      - How many connections a run may have open at the same time, with V(0) for no limit.
+      - How many connections this host may have open to the destination at the same time, with V(0) for no limit.
+      - All runs that use the same O(state_directory) share them, and wait for one another.
+      - A server that takes fewer lowers the number for a run, which then says so in a warning.
       - At most V(100).
     type: int
     default: 4
@@ -104,6 +106,18 @@ options:
       - A server that refuses TLS is never talked to in plain text unless this is V(false).
     type: bool
     default: true
+  passive:
+    description:
+      - Whether this host opens the data connections, which works through firewalls and NAT.
+      - With V(false) the server opens them, to a port of this host that is another one each time.
+    type: bool
+    default: true
+  bandwidth_limit:
+    description:
+      - How many bytes a second a run may send and receive, over all of its connections together.
+      - V(0) for no limit, and at least V(1024) otherwise.
+    type: int
+    default: 0
   validate_certs:
     description:
       - Whether the server's certificate must be signed by a trusted authority and made out to O(host).
@@ -121,6 +135,13 @@ options:
     type: list
     elements: str
     default: []
+  accept_unidentified_server:
+    description:
+      - Whether to use a server that does not tell on which system it runs. Servers hosted on Windows do not work.
+      - With V(true), O(validate=true) tries how the server treats names, and still refuses one that behaves like
+        Windows. In check mode nothing is tried.
+    type: bool
+    default: false
   validate:
     description:
       - Whether to prove that the destination works before it is declared - connect, log in, judge the server, make the
@@ -200,15 +221,111 @@ server:
       returned: always
       sample: /
     verdict:
-      description: Whether the server is hosted on V(unix), on V(windows), or V(unidentified).
+      description: Whether the server is hosted on V(unix), or V(unidentified); one on V(windows) is refused.
       type: str
       returned: always
       sample: unix
     rule:
+      description:
+        - The number of the rule that decided the verdict.
+        - V(1), it runs on Windows. V(2), it is a product that runs nowhere else. V(3), it is known to run on Unix.
+          V(4), nobody knows.
+      type: int
+      returned: always
+      sample: 3
+    evidence:
       description: The observation that decided the verdict.
       type: str
       returned: always
       sample: the greeting names a Unix server
+    tls_version:
+      description: The version of TLS on the control connection, or V(null) without TLS.
+      type: str
+      returned: always
+      sample: TLSv1.3
+    certificate_fingerprint:
+      description:
+        - The SHA-256 fingerprint of the server's certificate, or V(null) without TLS.
+        - It is what O(certificate_fingerprints) takes.
+      type: str
+      returned: always
+      sample: 4f3a9d0c71be528e660fa194d738c52be9407d135caa86f20b59e43197cd6812
+    session_reuse:
+      description: Whether a data connection resumed the TLS session of the control connection.
+      type: bool
+      returned: always, V(null) where it was not tried
+      sample: true
+    passive_form:
+      description: How data connections are opened, V(EPSV), V(PASV) or V(active).
+      type: str
+      returned: always
+      sample: EPSV
+    listing_form:
+      description: How directories are listed, V(MLSD) or V(LIST).
+      type: str
+      returned: always
+      sample: MLSD
+    listing_limit:
+      description: After how many entries the server said that it cut a listing.
+      type: int
+      returned: always, V(null) where it cut none
+      sample: null
+    pipelined_login:
+      description: Whether commands may follow the password before it was answered, which saves a round trip.
+      type: bool
+      returned: always, V(null) where it was not tried
+      sample: true
+    absolute_paths:
+      description: Whether the server takes absolute paths. Otherwise directories are entered step by step.
+      type: bool
+      returned: always, V(null) where it was not tried
+      sample: true
+    rename:
+      description: Whether a file can be renamed.
+      type: bool
+      returned: always, V(null) where it was not tried
+      sample: true
+    exclusive_mkdir:
+      description: Whether a directory can be made only once, on which the lock of a job rests.
+      type: bool
+      returned: always, V(null) where it was not tried
+      sample: true
+    restart:
+      description: Whether a download can begin in the middle of a file.
+      type: bool
+      returned: always, V(null) where it was not tried
+      sample: true
+    mfmt:
+      description: Whether the server lists C(MFMT), which sets the time of a file.
+      type: bool
+      returned: always
+      sample: true
+    site_chmod:
+      description: Whether the server knows C(SITE CHMOD).
+      type: bool
+      returned: always, V(null) where it was not tried
+      sample: true
+    time_skew:
+      description: How many seconds the server's clock is ahead of the host's. No decision rests on it.
+      type: int
+      returned: always, V(null) where it was not tried
+      sample: 0
+    quota:
+      description: The C(used) bytes and the C(limit), where the server told them.
+      type: dict
+      returned: always, V(null) where the server told none
+      sample: null
+    connections:
+      description: How many connections were open at the same time meanwhile.
+      type: int
+      returned: always
+      sample: 1
+    probes:
+      description: How an unidentified server behaved, one sign of Windows each.
+      type: list
+      elements: str
+      returned: always
+      sample: []
 failure:
   description: What kind of error ended the module, and the code of the server's reply if there was one.
   returned: failure
@@ -249,11 +366,20 @@ def manage(module: AnsibleModule) -> Outcome:
         max_retries=params["max_retries"],
         max_connections=params["max_connections"],
         tls=params["tls"],
+        passive=params["passive"],
+        bandwidth_limit=params["bandwidth_limit"],
+        accept_unidentified_server=params["accept_unidentified_server"],
         validate_certs=params["validate_certs"],
         ca_path=params["ca_path"],
         certificate_fingerprints=tuple(params["certificate_fingerprints"]),
     )
-    return ensure_present(registry, wanted, validate=params["validate"], check_mode=module.check_mode)
+    return ensure_present(
+        registry,
+        Path(params["state_directory"]),
+        wanted,
+        validate=params["validate"],
+        check_mode=module.check_mode,
+    )
 
 
 def main() -> None:
@@ -272,9 +398,12 @@ def main() -> None:
             "max_retries": {"type": "int", "default": 5},
             "max_connections": {"type": "int", "default": 4},
             "tls": {"type": "bool", "default": True},
+            "passive": {"type": "bool", "default": True},
+            "bandwidth_limit": {"type": "int", "default": 0},
             "validate_certs": {"type": "bool", "default": True},
             "ca_path": {"type": "path"},
             "certificate_fingerprints": {"type": "list", "elements": "str", "default": []},
+            "accept_unidentified_server": {"type": "bool", "default": False},
             "validate": {"type": "bool", "default": True},
         },
         required_if=[

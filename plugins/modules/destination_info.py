@@ -27,6 +27,7 @@ options:
   probe:
     description:
       - Whether to connect to each server and tell what it shows of itself. Nothing is written there.
+      - What can only be tried by writing is what it was when the destination was declared, if it is the same server.
       - What stands in the way of one does not fail the module; its RV(destinations[].failure) says why.
     type: bool
     default: false
@@ -102,6 +103,21 @@ destinations:
       type: bool
       returned: when its declaration could be read
       sample: true
+    passive:
+      description: Whether this host opens the data connections.
+      type: bool
+      returned: when its declaration could be read
+      sample: true
+    bandwidth_limit:
+      description: How many bytes a second a run may move, or V(0).
+      type: int
+      returned: when its declaration could be read
+      sample: 0
+    accept_unidentified_server:
+      description: Whether a server is used that does not tell its system.
+      type: bool
+      returned: when its declaration could be read
+      sample: false
     validate_certs:
       description: Whether the server's certificate is verified.
       type: bool
@@ -124,7 +140,8 @@ destinations:
       returned: when O(probe=true) and the server could be reached
       sample:
         verdict: unix
-        rule: the greeting names a Unix server
+        rule: 3
+        evidence: the greeting names a Unix server
     failure:
       description: Why the declaration could not be read, or the server could not be asked.
       type: dict
@@ -155,7 +172,8 @@ if TYPE_CHECKING:
 
 def describe(module: AnsibleModule) -> Outcome:
     registry = FileRegistry(Path(module.params["config_directory"]))
-    return list_destinations(registry, module.params["name"], probe=module.params["probe"])
+    state_directory = Path(module.params["state_directory"])
+    return list_destinations(registry, state_directory, module.params["name"], probe=module.params["probe"])
 
 
 def main() -> None:

@@ -19,8 +19,14 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.backup import Request, back_up
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.destination import ensure_present, open_storage
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.registry import Destination, FileRegistry, Host
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.connections import open_storage
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.destination import ensure_present
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.registry import (
+    Destination,
+    DestinationState,
+    FileRegistry,
+    Host,
+)
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.restore import Wish, restore
 from tests.engine import child
 from tests.engine.tidy import job_directories
@@ -70,7 +76,7 @@ class Site:
             ca_path=str(server.ca_path),
             **options,
         )
-        return ensure_present(self.registry, wanted, validate=True, check_mode=False)
+        return ensure_present(self.registry, self.home / "var", wanted, validate=True, check_mode=False)
 
     def request(self, job: str = "nightly", **options: Option) -> Request:
         return replace(Request(NAME, job, (str(self.source),), force=True), **options)
@@ -94,7 +100,8 @@ class Site:
     def storage(self, mark: str = "20260101t000000z-abcdef") -> Iterator[Storage]:
         destination = self.registry.get(NAME)
         assert destination is not None
-        with open_storage(destination, mark) as storage:
+        state = DestinationState(self.home / "var", destination.name, destination.place)
+        with open_storage(destination, mark, state, may_write=True) as storage:
             yield storage
 
     def forget(self) -> None:

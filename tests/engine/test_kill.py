@@ -201,7 +201,7 @@ def test_a_run_can_be_killed_while_it_clears_an_empty_lock_away(site: Site) -> N
     [
         pytest.param(r"^MKD [^\n]*/lock/", id="before the lock says whose it is"),
         pytest.param(r"^RNFR [^\n]*manifest\.gz", id="before the manifest gets its name"),
-        pytest.param(r"^SIZE [^\n]*manifest\.gz\r\n$", id="after the manifest got its name"),
+        pytest.param(r"^SIZE [^\n]*manifest\.gz\r\nEPSV", id="after the manifest got its name"),
         pytest.param(r"^STOR [^\n]*\.gone", id="before it is noted what is to go"),
         pytest.param(r"^DELE [^\n]*manifest\.gz", id="before the old manifest goes"),
         pytest.param(_BEFORE_VOLUMES_GO, id="before its volumes go"),

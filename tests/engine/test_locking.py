@@ -469,7 +469,7 @@ def test_every_refusal_is_one_sentence_without_a_password(site: Site, tmp_path: 
 def test_a_run_whose_lock_was_taken_over_after_its_commit_removes_nothing_and_says_so(site: Site) -> None:
     make_tree(site.source, big=0)
     site.back_up(last=1)
-    with site.start(Strike(pattern=r"^RETR [^\n]*manifest", number=signal.SIGSTOP), last=1) as run:
+    with site.start(Strike(pattern=r"\nRETR [^\n]*manifest", number=signal.SIGSTOP), last=1) as run:
         run.wait_until_stopped()  # it has published its manifest and is about to read it back
         clock = Clock()
         with site.storage() as storage:

@@ -20,7 +20,7 @@ from tests.engine.tidy import assert_tidy, manifests_of, points_of
 from tests.engine.trees import change_tree, make_tree, tree_of
 
 if t.TYPE_CHECKING:
-    from ansible_collections.stowage.ftp_backup.plugins.module_utils.storage import Storage
+    from ansible_collections.stowage.ftp_backup.plugins.module_utils.storage import Chunks, Storage
     from tests.engine.site import Site
 
 DEAD_RUN = "20200101t000000z-0dead0"
@@ -218,8 +218,8 @@ class Losing:
     def __getattr__(self, name: str) -> object:
         return getattr(self._storage, name)
 
-    def publish(self, staged: PurePosixPath, path: PurePosixPath) -> None:
-        self._storage.publish(staged, path)
+    def publish(self, staged: PurePosixPath, path: PurePosixPath, chunks: Chunks) -> None:
+        self._storage.publish(staged, path, chunks)
         self._victim.unlink()
 
 

@@ -615,7 +615,9 @@ WANTED = {f"v00/{number}.tar.gz": [fetch.Piece(0, 10, 0, 10, "", number, 0)] for
 
 
 def test_a_server_that_is_away_is_waited_for_once_and_not_for_each_volume() -> None:
-    storage = AwayStorage(UnreachableError("Cannot connect to ftp.example.com:21: Connection refused."))
+    error = UnreachableError("Cannot connect to ftp.example.com:21: Connection refused.")
+    error.is_final = True  # as the pool of connections says, once it has tried enough
+    storage = AwayStorage(error)
     failures = Failures()
 
     fetch.fetch(storage, PurePosixPath("s01"), WANTED, failures, 4)

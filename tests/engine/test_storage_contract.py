@@ -10,14 +10,12 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.destination import open_pool
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.connections import open_pool
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import MissingError, UsageError
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.paths import checked_directory, root_of
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.pool import Patience
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.storage import (
-    FtpStorage,
-    checked_directory,
-    root_of,
-)
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.storage import FtpStorage
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.registry import DestinationState
 from tests.engine.site import NAME, Site
 from tests.unit.storage_contract import BOX, CONTENT, FILE, StorageContract, write
 
@@ -46,7 +44,8 @@ def impatient(each_server: FtpServer, tmp_path: Path) -> Iterator[Storage]:
     site.declare()
     destination = site.registry.get(NAME)
     assert destination is not None
-    with open_pool(destination, Patience(1)) as pool:
+    state = DestinationState(tmp_path / "var", destination.name)
+    with open_pool(destination, Patience(1), state, may_write=True) as pool:
         yield FtpStorage(
             pool, destination.directory, "20260101t000000z-abcdef", pause=lambda _seconds: pytest.fail("it failed once")
         )
@@ -81,7 +80,7 @@ def test_what_gives_up_in_the_middle_leaves_nothing_and_the_next_write_works(sto
     assert storage.read(FILE) == CONTENT
 
 
-@pytest.mark.parametrize("name", ["f", "a-name-as-long-as-names-of-ours-may-be-" + "x" * 56])
+@pytest.mark.parametrize("name", ["f", "a-name-as-long-as-names-of-ours-may-be-" + "x" * 25])
 def test_more_questions_and_deletions_than_a_window_are_answered_in_order(impatient: Storage, name: str) -> None:
     storage = impatient
     storage.ensure_directories([BOX])

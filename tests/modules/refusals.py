@@ -41,8 +41,17 @@ def assert_sentence(host: Host, result: Result, kind: str, *named: object) -> No
     assert result.kind == kind, message
     missing = [str(what) for what in named if str(what) not in message]
     assert not missing, f"{missing} not in: {message}"
-    assert len(message.replace(str(host.home), "")) <= _LONGEST, message
-    assert message.isprintable(), message
+    message = message.replace(str(host.home), "")
     if kind:
-        assert re.search(r"[.?]$", message), message
-        assert len(_NEXT_SENTENCE.findall(_QUOTED.sub("", message))) <= _ADVICE, message
+        assert_one_sentence(message)
+    else:
+        assert len(message) <= _LONGEST, message
+        assert message.isprintable(), message
+
+
+def assert_one_sentence(message: str) -> None:
+    """Show that *message* is a printable sentence of bearable length, perhaps with a second one that gives advice."""
+    assert len(message) <= _LONGEST, message
+    assert message.isprintable(), message
+    assert re.search(r"[.?]$", message), message
+    assert len(_NEXT_SENTENCE.findall(_QUOTED.sub("", message))) <= _ADVICE, message

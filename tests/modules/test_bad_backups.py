@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import shutil
 import signal
 import socket
 import threading
@@ -302,6 +303,7 @@ def test_a_job_is_adopted_while_its_restore_point_is_fresh_and_that_is_a_change(
 
 def test_a_state_directory_that_is_a_file(declared: Host) -> None:
     stored = contents(declared.server.root)
+    shutil.rmtree(declared.state)
     declared.state.write_text("a file\n")
     result = declared.call(declared.backup())
 

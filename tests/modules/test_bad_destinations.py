@@ -362,7 +362,9 @@ def test_a_directory_that_leads_out(host: Host, directory: str) -> None:
 
 
 def test_an_absolute_directory_outside_of_the_login(host: Host) -> None:
-    with stranger(b"220 Welcome\r\n", [*_LOGGED_IN, b'257 "/home/backup"\r\n', b"215 UNIX\r\n"]) as server:
+    with stranger(
+        b"220 Welcome\r\n", [*_LOGGED_IN, b'257 "/home/backup"\r\n', b"215 UNIX Type: L8 Version: BSD-199506\r\n"]
+    ) as server:
         task = host.destination(port=server.port, tls=False, ca_path=None, directory="/somewhere/else")
         refusal(host, task, "usage", "/somewhere/else", "outside", "/home/backup")
 

@@ -117,7 +117,7 @@ class StorageContract:
 
         staged = storage.stage(FILE, lambda: [CONTENT])
         before = storage.sizes([FILE, staged])
-        storage.publish(staged, FILE)
+        storage.publish(staged, FILE, lambda: [CONTENT])
 
         assert staged.parent == BOX
         assert before == [None, len(CONTENT)]

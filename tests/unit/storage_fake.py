@@ -37,6 +37,9 @@ class FakeStorage:
         self._attempts = 0
         self._guard = threading.RLock()
 
+    def reports(self) -> tuple[str, ...]:
+        return ()
+
     # looking
 
     def list_directory(self, directory: Path) -> list[RemoteEntry]:
@@ -82,7 +85,7 @@ class FakeStorage:
     # contents
 
     def write(self, path: Path, chunks: Chunks) -> int:
-        self.publish(self.stage(path, chunks), path)
+        self.publish(self.stage(path, chunks), path, chunks)
         return len(self.files[path])
 
     def stage(self, path: Path, chunks: Chunks) -> Path:
@@ -95,7 +98,7 @@ class FakeStorage:
             self.bytes_sent += len(content)
         return staged
 
-    def publish(self, staged: Path, path: Path) -> None:
+    def publish(self, staged: Path, path: Path, chunks: Chunks) -> None:  # noqa: ARG002 - it can rename
         self.rename(staged, path)
 
     def rename(self, source: Path, target: Path) -> None:

@@ -13,12 +13,13 @@ import hashlib
 import select
 import socket
 import ssl
+import time
 import typing as t
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from ..errors import InterruptedTransferError, RefusedError, TrustError, UnreachableError, UsageError
-from .replies import Reply, error_for, shown
+from ..errors import InterruptedTransferError, RefusedError, StorageError, TrustError, UnreachableError, UsageError
+from .replies import Reply, can_answer, error_for, out_of_step, quota_in, shown
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,7 +28,14 @@ WINDOW = 50  # commands sent before their replies are read; 60 at once worked on
 # Pure-FTPd reads 4 KiB at a time and then waits for the socket: what TLS had unpacked beyond that is never looked at.
 _RECORD = 2048
 _REPLY_LINES = 10_000
+_REPLY_LINE = 8192
+_REPLY_SIZE = 1024 * 1024
+_REPLY_SECONDS = 60.0  # for one reply from its first byte to its last, so that none drips for ever
+_RECEIVE = 16 * 1024
+_LOGIN_SECONDS = 60.0  # a server may take its time to refuse a password, and must not be asked twice for that
+_REFUSAL_WAIT = 0.5
 _GOODBYE = 421
+_GOODBYE_SECONDS = 1.0
 _IGNORE_UNEXPECTED_EOF = 0x80  # SSL_OP_IGNORE_UNEXPECTED_EOF; Python 3.9 sets it, which hides a cut-off download
 _KEEP_ALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 
@@ -42,6 +50,7 @@ class Address:
     password: str = field(repr=False)
     timeout: float = 30.0
     tls: bool = True
+    passive: bool = True
     validate_certs: bool = True
     ca_path: str | None = None
     certificate_fingerprints: tuple[str, ...] = ()
@@ -83,22 +92,69 @@ def acknowledge(connection: socket.socket) -> None:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
+def is_cut_off(error: OSError) -> bool:
+    """Tell whether TLS ended without a farewell; Python 3.9 has no class of its own for that."""
+    if isinstance(error, ssl.SSLEOFError):
+        return True
+    return isinstance(error, ssl.SSLError) and (error.reason or "").startswith("UNEXPECTED_EOF")
+
+
 class _BoundedReplies(ftplib.FTP):
-    """ftplib's control connection, which bounds a line but neither their number nor what they begin with."""
+    """ftplib's control connection with a reader of its own.
+
+    ftplib bounds a line, but neither their number, nor what they begin with, nor how long they may take; its buffered
+    file refuses to go on after one time-out, and hides from ``select`` what it has read ahead.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        super().__init__(timeout=timeout, encoding="latin-1")
+        self._buffer = bytearray()
+        self._deadline: float | None = None
+
+    @property
+    def has_read_ahead(self) -> bool:
+        """Whether something came in that nobody has asked for yet."""
+        return bool(self._buffer)
+
+    def getline(self) -> str:
+        while (end := self._buffer.find(b"\n")) < 0:
+            if len(self._buffer) > _REPLY_LINE:
+                raise ftplib.error_proto(f"a line of more than {_REPLY_LINE} bytes")
+            self._receive()
+        line = bytes(self._buffer[:end]).rstrip(b"\r")
+        del self._buffer[: end + 1]
+        if len(line) > _REPLY_LINE:
+            raise ftplib.error_proto(f"a line of more than {_REPLY_LINE} bytes")
+        return line.decode(self.encoding)
+
+    def _receive(self) -> None:
+        if self.sock is None:
+            raise EOFError
+        content = self.sock.recv(_RECEIVE)
+        if not content:
+            raise EOFError
+        self._buffer += content
+        now = time.monotonic()
+        if self._deadline is None:
+            self._deadline = now + max(_REPLY_SECONDS, float(self.timeout or 0))
+        elif now > self._deadline:
+            raise TimeoutError
 
     def getmultiline(self) -> str:
+        self._deadline = None
         line = self.getline()
         if not line[:3].isdigit():
             raise ftplib.error_proto(line)
         if line[3:4] != "-":
             return line
-        code, lines = line[:3], [line]
-        while len(lines) < _REPLY_LINES:
+        code, lines, size = line[:3], [line], len(line)
+        while len(lines) < _REPLY_LINES and size < _REPLY_SIZE:
             line = self.getline()
             lines.append(line)
+            size += len(line)
             if line[:3] == code and line[3:4] != "-":
                 return "\n".join(lines)
-        raise ftplib.error_proto(f"a reply of more than {_REPLY_LINES} lines")
+        raise ftplib.error_proto(f"a reply of more than {len(lines) - 1} lines")
 
 
 class Control:
@@ -110,8 +166,11 @@ class Control:
     def __init__(self, address: Address, context: ssl.SSLContext | None) -> None:
         self.address = address
         self.is_broken = False
-        self._context = context
-        self._ftp = _BoundedReplies(timeout=address.timeout, encoding="latin-1")
+        #: The quickest answer so far, in seconds.
+        self.round_trip = address.timeout
+        #: The bytes that are used and those that are allowed, as the last reply said that told.
+        self.quota: tuple[int, int] | None = None
+        self._ftp = _BoundedReplies(address.timeout)
         self.greeting = self._connect()
         if context is not None:
             self._secure(context)
@@ -123,6 +182,8 @@ class Control:
         with self._told_as(f"Cannot connect to {address}"):
             try:
                 text = self._ftp.connect(address.host, address.port)
+                while text.startswith("1"):  # 120: it will be ready in a moment, and says so then
+                    text = self._ftp.getresp()
             except ftplib.error_proto as error:
                 self.close()
                 raise RefusedError(
@@ -149,6 +210,8 @@ class Control:
     def _secure(self, context: ssl.SSLContext) -> None:
         deed = f"Cannot start TLS with {self.address}"
         reply = self.command("AUTH TLS")
+        if reply.code == _GOODBYE:
+            raise error_for(reply, deed, at_login=True)
         if reply.code != 234:
             self.close()
             raise TrustError(
@@ -157,23 +220,11 @@ class Control:
                 code=reply.code,
             )
         with self._told_as(deed):
-            if self._has_read_ahead():
+            # Nothing that came in plain text before the handshake is ever read as a reply.
+            if self._ftp.has_read_ahead:
                 self.close()
                 raise TrustError(f"{deed}: the server sent plain text where TLS was expected.")
             self._ftp.sock = self.wrap(self._socket, context, deed)
-            # A new buffer: nothing that came in plain text before the handshake is ever read as a reply.
-            self._ftp.file = self._ftp.sock.makefile("r", encoding=self._ftp.encoding)
-
-    def _has_read_ahead(self) -> bool:
-        """Tell whether the server said more than it was asked for, which came in plain text."""
-        connection = self._socket
-        connection.settimeout(0.0)
-        try:
-            return bool(self._ftp.file is not None and self._ftp.file.read(1))
-        except BlockingIOError:
-            return False
-        finally:
-            connection.settimeout(self.address.timeout)
 
     def wrap(
         self, connection: socket.socket, context: ssl.SSLContext, deed: str, session: ssl.SSLSession | None = None
@@ -191,6 +242,7 @@ class Control:
             ) from error
         except ssl.SSLError as error:
             if error.reason == "WRONG_VERSION_NUMBER":
+                self.close()
                 raise TrustError(f"{deed}: the server sent plain text where TLS was expected.") from error
             raise
         self._check_fingerprint(wrapped, deed)
@@ -200,7 +252,7 @@ class Control:
         accepted = self.address.certificate_fingerprints
         if not accepted:
             return
-        seen = hashlib.sha256(wrapped.getpeercert(binary_form=True) or b"").hexdigest()
+        seen = _fingerprint(wrapped)
         if seen not in accepted:
             wrapped.close()
             self.close()
@@ -221,8 +273,24 @@ class Control:
         return str(self._socket.getpeername()[0])
 
     @property
-    def family(self) -> int:
-        return int(self._socket.family)
+    def local(self) -> str:
+        """Our own address on the way to the server."""
+        return str(self._socket.getsockname()[0])
+
+    @property
+    def family(self) -> socket.AddressFamily:
+        return self._socket.family
+
+    @property
+    def tls_version(self) -> str | None:
+        connection = self._ftp.sock
+        return connection.version() if isinstance(connection, ssl.SSLSocket) else None
+
+    @property
+    def fingerprint(self) -> str | None:
+        """The SHA-256 of the server's certificate, in hexadecimal digits; None without TLS."""
+        connection = self._ftp.sock
+        return _fingerprint(connection) if isinstance(connection, ssl.SSLSocket) else None
 
     @property
     def tls_session(self) -> ssl.SSLSession | None:
@@ -231,30 +299,85 @@ class Control:
 
     # -- talking
 
-    def command(self, line: str, *, shown_as: str | None = None) -> Reply:
+    def command(self, line: str) -> Reply:
         """Send one command and return its reply, whatever it says."""
-        return self.exchange([line], shown_as=shown_as)[0]
+        return self.exchange([line])[0]
 
-    def exchange(self, lines: Sequence[str], *, shown_as: str | None = None) -> list[Reply]:
-        """Send *lines* at once, at most a window at a time, and return one reply to each."""
+    def exchange(self, lines: Sequence[str]) -> list[Reply]:
+        """Send *lines* at once, at most a window at a time, and return one reply to each.
+
+        None of them moves data. A reply that cannot be meant for its command ends the connection: it is out of step.
+        """
         replies: list[Reply] = []
-        deed = f"Cannot send {shown_as or lines[0].split(' ')[0]} to {self.address}"
-        with self._told_as(deed):
+        with self._told_as(f"Cannot send {_verb(lines[0])} to {self.address}"):
             for start in range(0, len(lines), WINDOW):
                 window = lines[start : start + WINDOW]
+                began = time.monotonic()
                 self._send(window)
-                for _line in window:
-                    replies.append(_parsed(self._ftp.getmultiline()))
-                    if replies[-1].code == _GOODBYE:
-                        # The session is over; whatever else was sent was answered by this as well.
-                        self.close()
-                        return replies + [replies[-1]] * (len(lines) - len(replies))
+                replies += self._answers_to(window)
+                if self.is_broken:
+                    # The session is over; whatever else was sent was answered by the last words as well.
+                    return replies + [replies[-1]] * (len(lines) - len(replies))
+                self.round_trip = min(self.round_trip, time.monotonic() - began)
         return replies
 
-    def send(self, line: str) -> None:
-        """Send one command whose replies the caller reads."""
-        with self._told_as(f"Cannot send {line.split(' ', maxsplit=1)[0]} to {self.address}"):
-            self._send([line])
+    def _answers_to(self, lines: Sequence[str]) -> list[Reply]:
+        """Read a reply to each of *lines*, or to as many as there are before the server says goodbye."""
+        replies = []
+        for line in lines:
+            replies.append(self._answer_to(line))
+            if replies[-1].code == _GOODBYE:
+                self.close()
+                break
+        return replies
+
+    def _answer_to(self, line: str) -> Reply:
+        reply = self._read()
+        if not can_answer(line, reply.code):
+            self.close()
+            raise out_of_step(reply, f"Cannot go on after {_verb(line)} with {self.address}")
+        return reply
+
+    def _read(self) -> Reply:
+        text = self._ftp.getmultiline()
+        self.quota = quota_in(text) or self.quota
+        return _parsed(text, self.address.password)
+
+    @contextmanager
+    def _waiting(self, timeout: float | None) -> Iterator[None]:
+        """Wait up to *timeout* seconds for each next byte, instead of as long as the address says."""
+        if timeout is not None:
+            self._socket.settimeout(timeout)
+        try:
+            yield
+        finally:
+            if timeout is not None and self._ftp.sock is not None:
+                self._ftp.sock.settimeout(self.address.timeout)
+
+    def give_password(self, *behind: str) -> list[Reply]:
+        """Send the password, and what comes *behind* it at once; return the replies, the password's first.
+
+        That one may take longer than others: whoever asked again would try a wrong password twice.
+        """
+        lines = [f"PASS {self.address.password}", *behind]
+        with self._told_as(f"Cannot send PASS to {self.address}"):
+            self._send(lines)
+            with self._waiting(max(_LOGIN_SECONDS, self.address.timeout)):
+                replies = self._answers_to(lines[:1])
+            if replies[0].is_success and not self.is_broken:
+                return replies + self._answers_to(behind)
+        if behind:  # those who are not let in are answered by nobody, or are told why at last
+            with suppress(StorageError), self._told_as(""):
+                for line in behind:
+                    if self.has_pending(_REFUSAL_WAIT):
+                        replies.append(self._answer_to(line))
+            self.close()
+        return replies
+
+    def send(self, *lines: str) -> None:
+        """Send commands at once whose replies the caller reads."""
+        with self._told_as(f"Cannot send {_verb(lines[0])} to {self.address}"):
+            self._send(lines)
 
     def _send(self, lines: Sequence[str]) -> None:
         for line in lines:
@@ -273,25 +396,42 @@ class Control:
 
     def reply(self, *, timeout: float | None = None) -> Reply:
         """Read the next reply; a reply that is none breaks the connection."""
-        with self._told_as(f"Cannot read the reply of {self.address}"):
-            if timeout is not None:
-                self._socket.settimeout(timeout)
-            try:
-                reply = _parsed(self._ftp.getmultiline())
-            finally:
-                if timeout is not None and self._ftp.sock is not None:
-                    self._ftp.sock.settimeout(self.address.timeout)
+        with self._told_as(f"Cannot read the reply of {self.address}"), self._waiting(timeout):
+            reply = self._read()
         if reply.code == _GOODBYE:
             self.close()  # whatever it answers, the session is over
         return reply
 
     def pending_reply(self, wait: float) -> Reply | None:
-        """Return the reply that comes within *wait* seconds, or None; nothing may have been read ahead before."""
+        """Return the reply that comes within *wait* seconds, or None."""
+        return self.reply() if self.has_pending(wait) else None
+
+    def has_pending(self, wait: float, other: socket.socket | None = None) -> bool:
+        """Tell whether the server says something within *wait* seconds; what comes in on *other* ends the wait."""
+        if self._ftp.has_read_ahead:
+            return True
         connection = self._socket
         if isinstance(connection, ssl.SSLSocket) and connection.pending():
-            return self.reply()
-        ready, _writable, _failed = select.select([connection], [], [], wait)
-        return self.reply() if ready else None
+            return True
+        watched = [connection] if other is None else [connection, other]
+        ready, _writable, _failed = select.select(watched, [], [], wait)
+        return connection in ready
+
+    def is_stale(self) -> bool:
+        """Tell whether the idle connection has ended, or the server has said something unasked, without waiting."""
+        if self.is_broken or not self.has_pending(0):
+            return self.is_broken
+        connection = self._socket
+        connection.settimeout(0)
+        try:
+            connection.recv(1)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            connection.settimeout(self.address.timeout)  # TLS has renewed its session, and nothing was said
+            return False
+        except OSError:
+            pass  # it is gone, as it is when there is something to read
+        self.close()
+        return True
 
     def acknowledge(self) -> None:
         """Tell the server's machine at once that its last words have come."""
@@ -302,11 +442,23 @@ class Control:
         self.is_broken = True
         self._ftp.close()
 
-    def quit(self) -> None:
-        """Say goodbye and close, without waiting for the answer."""
+    def say_goodbye(self) -> None:
+        """Send the last command; :meth:`end` waits until the server has heard it."""
         if not self.is_broken:
-            with suppress(OSError):  # the connection ended first, which is what was wanted
+            try:
                 self._send(["QUIT"])
+            except OSError:
+                self.close()  # the connection ended first, which is what was wanted
+
+    def end(self) -> None:
+        """Close once the server has closed, for a moment at most: until then it counts us as connected."""
+        if not self.is_broken:
+            deadline = time.monotonic() + _GOODBYE_SECONDS
+            with suppress(OSError):  # however it ends, it has ended
+                while (wait := deadline - time.monotonic()) > 0:
+                    self._socket.settimeout(wait)
+                    if not self._socket.recv(_RECEIVE):
+                        break
         self.close()
 
     @contextmanager
@@ -322,10 +474,12 @@ class Control:
             raise InterruptedTransferError(f"{deed}: the server closed the connection.") from error
         except (ftplib.Error, ValueError) as error:
             self.close()
-            raise InterruptedTransferError(f"{deed}: what came back is no FTP reply: '{shown(str(error))}'.") from error
+            words = shown(str(error), self.address.password)
+            raise InterruptedTransferError(f"{deed}: what came back is no FTP reply: '{words}'.") from error
         except OSError as error:
             self.close()
-            raise InterruptedTransferError(f"{deed}: {error.strerror or shown(str(error))}.") from error
+            words = "the server closed the connection" if is_cut_off(error) else error.strerror or shown(str(error))
+            raise InterruptedTransferError(f"{deed}: {words}.") from error
 
 
 def seconds(count: float) -> str:
@@ -333,9 +487,17 @@ def seconds(count: float) -> str:
     return f"{count:g} second" if count == 1 else f"{count:g} seconds"
 
 
-def _parsed(text: str) -> Reply:
+def _parsed(text: str, secret: str = "") -> Reply:
     """Return the reply that stands in *text*; RFC 959 gives its first line three digits."""
     code = text[:3]
     if not (code.isascii() and code.isdigit() and "1" <= code[0] <= "5"):
         raise ftplib.error_proto(text)
-    return Reply(int(code), text)
+    return Reply(int(code), text, secret.encode("utf-8", "surrogateescape").decode("latin-1"))
+
+
+def _verb(line: str) -> str:
+    return line.split(" ", 1)[0]
+
+
+def _fingerprint(connection: ssl.SSLSocket) -> str:
+    return hashlib.sha256(connection.getpeercert(binary_form=True) or b"").hexdigest()

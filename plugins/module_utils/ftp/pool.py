@@ -22,14 +22,20 @@ from ..errors import (
     TrustError,
     UnreachableError,
 )
+from .places import Anywhere
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from .places import Place, Places
     from .session import Session
 
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 60.0
+_DEADLINE = 3600.0
+_LOOK = 0.05  # how often a free place is looked for while other processes have them all
+_JANITOR_LOOK = 0.25
+_TURN = 2.0  # for so long a connection is kept though others wait: a login costs more than many small deeds
 _FINAL = (LoginError, RefusedError, TrustError)
 
 
@@ -37,129 +43,234 @@ _FINAL = (LoginError, RefusedError, TrustError)
 class Patience:
     """How often a failed attempt to connect is repeated, and how long is waited in between.
 
-    *retries* counts failed attempts; 0 is without end, as the seed has it. With *only_busy*, nothing but a busy
-    server is worth waiting for: somebody is there to mend the rest.
+    *retries* counts failed attempts; 0 is without end, as the seed has it. Any other number also ends at the
+    *deadline*, so many seconds after the first failure. With *only_busy*, nothing but a busy server is worth waiting
+    for: somebody is there to mend the rest.
     """
 
     retries: int
     only_busy: bool = False
+    deadline: float = _DEADLINE
     pause: Callable[[float], None] = time.sleep
     jitter: Callable[[], float] = random.random
+    clock: Callable[[], float] = time.monotonic
 
-    def wait(self, failed: int, error: StorageError) -> None:
-        """Wait before the next attempt after *failed* ones, or raise *error* when there have been enough."""
+    def wait(self, failed: int, began: float, error: StorageError) -> None:
+        """Wait before the next attempt after *failed* ones, the first at *began*, or raise *error* if it is enough."""
         is_worth_it = isinstance(error, BusyError) or (
             not self.only_busy and isinstance(error, (UnreachableError, InterruptedTransferError))
         )
-        if not is_worth_it or 0 < self.retries <= failed:
-            raise error
         longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(failed - 1, 16))
-        self.pause(longest * (0.5 + self.jitter() / 2))
+        pause = longest * (0.5 + self.jitter() / 2)
+        is_late = self.retries > 0 and self.clock() + pause - began > self.deadline
+        if not is_worth_it or 0 < self.retries <= failed or is_late:
+            error.is_final = True
+            if failed > 1:
+                error.args = (f"{error} It was tried {failed} times.",)
+            raise error
+        self.pause(pause)
+
+
+@dataclass
+class Reports:
+    """What happened on the way that a user should know of: nobody should take waiting for hanging."""
+
+    failed: int = 0
+    last_failure: str = ""
+    cap: int = 0
+    busy_answer: str = ""
+
+    def sentences(self, limit: int) -> tuple[str, ...]:
+        """Return a sentence for each thing; *limit* is the cap that was asked for, 0 for none."""
+        told = []
+        if self.failed:
+            attempts = "1 attempt" if self.failed == 1 else f"{self.failed} attempts"
+            told.append(f"{attempts} to connect failed and had to be repeated; the last one: {self.last_failure}")
+        if self.cap:
+            wanted = f"max_connections ({limit})" if limit else "this run would have used"
+            told.append(
+                f"The server took no more than {self.cap} connection{'s' if self.cap > 1 else ''} of this host at a"
+                f" time, fewer than {wanted}: {self.busy_answer}"
+            )
+        return tuple(told)
+
+
+@dataclass
+class _Lent:
+    """A session, the place it has, and since when."""
+
+    session: Session
+    place: Place
+    since: float
 
 
 class ConnectionPool:
-    """Logged-in sessions for many threads, at most *limit* at a time (0: no cap of ours).
+    """Logged-in sessions for many threads, at most *limit* at a time (0: no cap of ours), each with one of *places*.
 
     A thread that waits for a session is served in the order it came. Until the first one is logged in, no other is
     tried: a wrong password is sent once, not once a thread. A busy server lowers the cap for the run as long
-    as other sessions are open; only the last one left waits for the server.
+    as other sessions are open, of this process or of others on this host; only the last one left waits for the server.
+    A session that others on this host wait for is given up when its turn is over or it lies idle.
     """
 
-    def __init__(self, connect: Callable[[], Session], limit: int, patience: Patience) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Session],
+        limit: int,
+        patience: Patience,
+        places: Places | None = None,
+    ) -> None:
         self._connect = connect
-        self._limit = limit
+        self._limit = self.asked_limit = limit
         self._patience = patience
+        self._places = places if places is not None else Anywhere()
         self._changed = threading.Condition()
         self._queue: deque[object] = deque()
-        self._idle: list[Session] = []
+        self._idle: list[_Lent] = []
         self._open = 0
         self.most_open = 0
-        self._is_closed = False
+        self.reports = Reports()
+        self._is_closed = threading.Event()
         self._is_proved = False
         self._refusal: StorageError | None = None
+        self._janitor: threading.Thread | None = None
 
     @contextmanager
     def session(self) -> Iterator[Session]:
         """Lend one session for as long as the block lasts."""
-        session = self._take()
+        lent = self._take()
         try:
-            yield session
+            yield lent.session
         except StorageError:
             raise
         except BaseException:
-            session.close()  # nobody knows what is still on its way there
+            lent.session.close()  # nobody knows what is still on its way there
             raise
         finally:
-            self._give_back(session)
+            self._give_back(lent)
 
-    def _take(self) -> Session:
-        failed = 0
+    def _take(self) -> _Lent:
+        failed, began = 0, 0.0
         while True:
-            idle = self._place()
-            if idle is not None:
-                return idle
+            found = self._turn()
+            if isinstance(found, _Lent):
+                return found
             try:
-                return self._new_session()
+                return self._new(found)
             except StorageError as error:
+                if self._gave_up_place(found, error):
+                    continue  # there are others to wait for
+                began = began or self._patience.clock()
                 failed += 1
-                self._give_up_place(error)
-                if not (isinstance(error, BusyError) and self._open):
-                    self._patience.wait(failed, error)
+                with self._changed:
+                    self.reports.failed += 1
+                    self.reports.last_failure = str(error)
+                self._patience.wait(failed, began, error)
             except BaseException:
-                self._give_up_place(None)
+                self._gave_up_place(found, None)
                 raise
 
-    def _new_session(self) -> Session:
+    def _new(self, place: Place) -> _Lent:
         session = self._connect()
         with self._changed:
             self._is_proved = True
+            if self._janitor is None:
+                self._janitor = threading.Thread(target=self._keep_tidy, name="connections", daemon=True)
+                self._janitor.start()
             self._changed.notify_all()
-        return session
+        return _Lent(session, place, self._patience.clock())
 
-    def _place(self) -> Session | None:
-        """Wait for our turn; return an idle session, or None with a place kept for a new one."""
+    def _turn(self) -> _Lent | Place:
+        """Wait for our turn; return an idle session, or the place for a new one."""
         me = object()
         with self._changed:
             self._queue.append(me)
             try:
-                self._changed.wait_for(lambda: self._queue[0] is me and (self._refusal or self._has_room()))
-                if self._refusal is not None:
-                    raise self._refusal
+                self._changed.wait_for(lambda: self._queue[0] is me and (self._is_over() or self._has_room()))
+                while True:
+                    if self._refusal is not None:
+                        raise self._refusal
+                    if self._is_closed.is_set():
+                        raise UnreachableError("The work was given up, and so were all connections.")
+                    idle = self._idle_session()
+                    if idle is not None:
+                        return idle
+                    if self._may_open() and (place := self._places.take()) is not None:
+                        self._open += 1
+                        self.most_open = max(self.most_open, self._open)
+                        return place
+                    self._changed.wait(_LOOK)
             finally:
                 self._queue.remove(me)
+                self._places.give_up()
                 self._changed.notify_all()
-            while self._idle:
-                session = self._idle.pop()
-                if not session.is_broken:
-                    return session
-                self._open -= 1
-            self._open += 1
-            self.most_open = max(self.most_open, self._open)
-            return None
+
+    def _idle_session(self) -> _Lent | None:
+        while self._idle:
+            lent = self._idle.pop()
+            if not lent.session.is_stale():
+                return lent
+            lent.place.free()
+            self._open -= 1
+        return None
+
+    def _may_open(self) -> bool:
+        return self._open == 0 or (self._is_proved and (not self._limit or self._open < self._limit))
+
+    def _is_over(self) -> bool:
+        return self._refusal is not None or self._is_closed.is_set()
 
     def _has_room(self) -> bool:
-        may_open = self._open == 0 or (self._is_proved and (not self._limit or self._open < self._limit))
-        return bool(self._idle) or may_open
+        return bool(self._idle) or self._may_open()
 
-    def _give_up_place(self, error: StorageError | None) -> None:
+    def _gave_up_place(self, place: Place, error: StorageError | None) -> bool:
+        """Count one connection less, and tell whether others are open that a busy server can be waited for with."""
+        place.free()
+        taken = self._places.narrow() if isinstance(error, BusyError) else 0
         with self._changed:
             self._open -= 1
-            if isinstance(error, BusyError) and self._open:
-                self._limit = self._open
+            taken = max(taken, self._open)
+            is_narrow = isinstance(error, BusyError) and taken > 0
+            if is_narrow:
+                self._limit = min(self._limit or taken, max(1, self._open or taken))
+                self.reports.cap, self.reports.busy_answer = taken, str(error)
             if isinstance(error, _FINAL) and not self._is_proved:
+                error.is_final = True
                 self._refusal = error
             self._changed.notify_all()
+        return is_narrow
 
-    def _give_back(self, session: Session) -> None:
+    def _give_back(self, lent: _Lent) -> None:
+        is_over = self._patience.clock() - lent.since > _TURN and self._places.are_wanted()
         with self._changed:
-            is_kept = not (session.is_broken or self._is_closed)
+            is_kept = not (lent.session.is_broken or self._is_closed.is_set() or is_over)
             if is_kept:
-                self._idle.append(session)
-            else:
-                self._open -= 1
-            self._changed.notify_all()
+                self._idle.append(lent)
+                self._changed.notify_all()
         if not is_kept:
-            session.quit()
+            self._end([lent])
+
+    def _end(self, leaving: list[_Lent]) -> None:
+        """Leave the server with all of *leaving*; a place is free when the server has noticed, not before."""
+        for lent in leaving:
+            lent.session.say_goodbye()
+        for lent in leaving:
+            lent.session.end()
+            lent.place.free()
+        with self._changed:
+            self._open -= len(leaving)
+            self._changed.notify_all()
+
+    def _keep_tidy(self) -> None:
+        """Give up what lies idle while others on this host wait for a place."""
+        while not self._is_closed.wait(_JANITOR_LOOK):
+            if self._idle and self._places.are_wanted():
+                self._end(self._taken_idle())
+
+    def _taken_idle(self) -> list[_Lent]:
+        with self._changed:
+            idle, self._idle = self._idle, []
+            return idle
 
     def open_early(self, count: int) -> None:
         """Log in *count* sessions at once in the background, so that the first work finds them ready."""
@@ -172,10 +283,8 @@ class ConnectionPool:
             pass
 
     def close(self) -> None:
-        """Say goodbye on every idle session, and on each other one when it is given back."""
+        """Leave the server with every idle session, and with each other one when it is given back."""
+        self._is_closed.set()
         with self._changed:
-            self._is_closed = True
-            sessions, self._idle = self._idle, []
-            self._open -= len(sessions)
-        for session in sessions:
-            session.quit()
+            self._changed.notify_all()
+        self._end(self._taken_idle())

@@ -1,30 +1,46 @@
 # Copyright (c) 2026, the stowage.ftp_backup contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One logged-in FTP session and its verbs; every path is the server's own, absolute."""
+"""One logged-in FTP session and its verbs; every path is one that :meth:`Session.path_of` gave."""
 
 from __future__ import annotations
 
 import re
 import typing as t
+from contextlib import contextmanager
+from pathlib import PurePosixPath
 
-from ..errors import InterruptedTransferError, LoginError, MissingError, RefusedError, TrustError
+from ..errors import (
+    InterruptedTransferError,
+    LoginError,
+    MissingError,
+    RefusedError,
+    TrustError,
+    UsageError,
+)
+from ..storage import RemoteEntry
+from .bandwidth import Bandwidth
 from .control import Address, Control, make_context
 from .data import DataChannel
-from .listing import parse_list, parse_mlsd, refuse_truncated
-from .replies import error_for
+from .known import Known, digest_of_greeting
+from .listing import parse_list, parse_mlsd, parse_nlst, refuse_truncated
+from .paths import checked_path, root_of
+from .replies import Reply, error_for
 
 if t.TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterable, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from ..storage import Buffer, RemoteEntry
+    from ..storage import Buffer
     from .data import Download
-    from .replies import Reply
 
 _PWD = re.compile(r'257 "((?:[^"]|"")*)"')
+_SIZE_FACT = re.compile(r"(?i)(?:^|[;\s])size=(\d+);")
+_TYPE_FACT = re.compile(r"(?i)(?:^|[;\s])type=(?:(file)|c?dir);")
 _EXISTS_ALREADY = (450, 521, 550)
+_MISSING = (450, 550)
+_UNKNOWN_VERB = (500, 502, 504)
+_NOT_LOGGED_IN = re.compile(r"(?i)log ?in with|login first|not logged in|aren't logged in")
 
 
 class Session:
@@ -33,51 +49,95 @@ class Session:
     Every method raises :class:`~..errors.StorageError`, and only that.
     """
 
-    def __init__(self, address: Address, context: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        address: Address,
+        context: ssl.SSLContext | None,
+        known: Known | None = None,
+        bandwidth: Bandwidth | None = None,
+    ) -> None:
         self.address = address
+        self.known = known if known is not None else Known()
         self._control = Control(address, context)
+        self._prefix: PurePosixPath | None = None
+        self._directory: PurePosixPath | None = None
+        self._sizes_by = "SIZE"
         try:
-            self._login(protect=context is not None)
-            self.features, self.home = self._prepare()
+            self._log_in(protect=context is not None)
         except BaseException:
             self._control.close()
             raise
-        self._data = DataChannel(self._control, context)
+        self._data = DataChannel(self._control, context, self.known, bandwidth or Bandwidth(0))
 
     # -- beginning and end
 
-    def _login(self, *, protect: bool) -> None:
-        """Log in with one attempt; the password is sent only after PROT P was granted."""
+    def _log_in(self, *, protect: bool) -> None:
+        """Log in with one attempt; the password is sent only after PROT P was granted.
+
+        Of a server that is known and takes commands behind the password, nothing more is asked than that.
+        """
+        greeting = digest_of_greeting(self.greeting.text)
+        is_known = bool(self.known.home) and self.known.greeting == greeting
         control, address = self._control, self.address
         opening = ["PBSZ 0", "PROT P"] if protect else []
-        *protection, reply = control.exchange([*opening, f"USER {address.username}"], shown_as="USER")
+        *protection, reply = control.exchange([*opening, f"USER {address.username}"])
         if protection and not protection[-1].is_success:
             raise TrustError(
                 f"Cannot protect the data connections to {address}: the server answered '{protection[-1]}' to PROT P.",
                 code=protection[-1].code,
             )
-        deed = f"Cannot log in to {address} as {address.username!r}"
+        settings = ["TYPE I", "OPTS UTF8 ON"]
+        questions = [] if is_known else ["FEAT", "PWD"]
+        replies = []
         if reply.code == 331:
-            reply = control.command(f"PASS {address.password}", shown_as="PASS")
+            behind = settings if is_known and self.known.pipelines_login else []
+            reply, *replies = self._given_password(behind)
+        deed = f"Cannot log in to {address} as {address.username!r}"
         if reply.code == 332:
             raise LoginError(f"{deed}: the server asks for an account, which is not supported.", code=reply.code)
         if not reply.is_success:
             raise error_for(reply, deed, at_login=True)
-
-    def _prepare(self) -> tuple[frozenset[str], str]:
-        """Switch to binary, and ask what the server can do and where we are."""
-        lines = ["TYPE I", "OPTS UTF8 ON", "FEAT", "PWD"]
-        binary, _utf8, feat, pwd = self._control.exchange(lines)
+        binary, _utf8, *answers = replies or control.exchange([*settings, *questions])
         if not binary.is_success:
-            raise error_for(binary, f"Cannot switch {self.address} to binary transfers")
+            raise error_for(binary, f"Cannot switch {address} to binary transfers")
+        if not is_known:
+            self._learn(greeting, *answers)
+
+    def _given_password(self, behind: Sequence[str]) -> list[Reply]:
+        """Send the password, with the commands *behind* it at once; of several refusals the one that tells most."""
+        replies = self._control.give_password(*behind)
+        if replies[0].code == 530:
+            # A server that thinks a while about a password may answer what follows first.
+            telling = [r for r in replies if r.code == 530 and not _NOT_LOGGED_IN.search(r.text)]
+            return (telling or replies)[:1]
+        return replies
+
+    def _learn(self, greeting: str, feat: Reply, pwd: Reply) -> None:
+        """Keep what the server can do and where we are, for this session and those that follow."""
         found = _PWD.match(_decoded(pwd.text))
         if found is None:
             raise RefusedError(f"The answer of {self.address} to PWD cannot be read: '{pwd}'.", code=pwd.code)
         features = feat.text.splitlines()[1:-1] if feat.code == 211 else []
-        return frozenset(line.strip().upper() for line in features if line.strip()), found[1].replace('""', '"')
+        known = self.known
+        if known.greeting != greeting:
+            fresh = Known()
+            known.pipelines_login, known.restarts = fresh.pipelines_login, fresh.restarts
+            known.extended_passive, known.absolute_paths = fresh.extended_passive, fresh.absolute_paths
+        known.features = frozenset(line.strip().upper() for line in features if line.strip())
+        known.home = found[1].replace('""', '"')
+        known.greeting = greeting
 
     @property
-    def _has_mlst(self) -> bool:
+    def features(self) -> frozenset[str]:
+        return self.known.features
+
+    @property
+    def home(self) -> str:
+        """The directory in which the login starts."""
+        return self.known.home
+
+    @property
+    def has_mlst(self) -> bool:
         """Whether MLST and MLSD are there; RFC 3659 lists both of them as MLST."""
         return any(feature == "MLSD" or feature.startswith("MLST") for feature in self.features)
 
@@ -86,21 +146,77 @@ class Session:
         return self._control.greeting
 
     @property
+    def tls_version(self) -> str | None:
+        return self._control.tls_version
+
+    @property
+    def fingerprint(self) -> str | None:
+        """The SHA-256 of the server's certificate, in hexadecimal digits; None without TLS."""
+        return self._control.fingerprint
+
+    @property
+    def has_resumed(self) -> bool | None:
+        """Whether the last data connection resumed the TLS session; None as long as there was none with TLS."""
+        return self._data.has_resumed
+
+    @property
+    def quota(self) -> tuple[int, int] | None:
+        """The bytes that are used and those that are allowed, where the server has told."""
+        return self._control.quota
+
+    @property
     def is_broken(self) -> bool:
         return self._control.is_broken
 
-    def system(self) -> Reply:
-        """Ask what the server calls its operating system (SYST)."""
-        return self._control.command("SYST")
+    def is_stale(self) -> bool:
+        """Tell, without asking the server, whether the session ended while nobody used it."""
+        return self._control.is_stale()
+
+    def ask(self, *lines: str) -> list[Reply]:
+        """Send commands that are no verbs of ours, and return the replies, whatever they say."""
+        return self._control.exchange(lines)
+
+    def say_goodbye(self) -> None:
+        """Begin to leave; :meth:`end` waits until the server has noticed."""
+        self._control.say_goodbye()
+
+    def end(self) -> None:
+        self._control.end()
 
     def quit(self) -> None:
-        self._control.quit()
+        """Leave, and wait a moment for the server to notice: until then it counts us."""
+        self.say_goodbye()
+        self.end()
 
     def close(self) -> None:
         self._control.close()
 
     def _deed(self, verb: str, path: str) -> str:
         return f"Cannot {verb} {path} on {self.address.host}"
+
+    # -- paths
+
+    def enter(self, directory: PurePosixPath) -> None:
+        """Have :meth:`path_of` begin at *directory*, step by step where the server takes no absolute paths."""
+        if self._directory == directory:
+            return
+        root = root_of(self.home, directory)
+        if self.known.absolute_paths:
+            self._prefix = root
+        else:
+            steps = root.relative_to(self.home).parts
+            replies = self._control.exchange([f"CWD {step}" for step in steps]) if steps else []
+            for reply in replies:
+                if not reply.is_success:
+                    raise error_for(reply, self._deed("enter the directory", str(directory)), reading=True)
+            self._prefix = PurePosixPath()
+        self._directory = directory
+
+    def path_of(self, path: PurePosixPath) -> str:
+        """Return how the server knows *path*, a name of ours below the directory that was entered."""
+        if self._prefix is None:
+            raise UsageError(f"No directory was entered, so {path} is nowhere.")
+        return str(self._prefix / checked_path(path))
 
     # -- names
 
@@ -121,39 +237,106 @@ class Session:
         Where only CWD can tell, the directory is left at once: Pure-FTPd ends a session that stands in one which is
         removed or renamed. It also answers each CWD that fails more slowly than the one before, so MLST comes first.
         """
-        if self._has_mlst:
-            reply = self._control.command(f"MLST {path}")
-            is_there = re.search(r"(?i)\btype=c?dir;", reply.text) is not None
+        reply = self._control.command(f"MLST {path}") if self.has_mlst else None
+        if reply is None or reply.code in _UNKNOWN_VERB:
+            reply = self._entered(path)
+            is_directory = True
         else:
-            reply, _home = self._control.exchange([f"CWD {path}", f"CWD {self.home}"])
-            is_there = True
+            kind = _TYPE_FACT.search(reply.text)
+            is_directory = kind is not None and kind[1] is None
         if reply.is_success:
-            return is_there
+            return is_directory
         if reply.code // 100 == 5:
             return False
         raise error_for(reply, self._deed("look for the directory", path))
 
+    def _entered(self, path: str) -> Reply:
+        """Return the answer to CWD into *path*, and be back where we were."""
+        if path.startswith("/"):
+            return self._control.exchange([f"CWD {path}", f"CWD {self.home}"])[0]
+        reply = self._control.command(f"CWD {path}")
+        if reply.is_success:
+            self._control.exchange(["CDUP" for _part in PurePosixPath(path).parts])
+        return reply
+
     def sizes(self, paths: Sequence[str]) -> list[int | None]:
-        """Return the size of each of *paths*, or None for what does not exist."""
-        replies = self._control.exchange([f"SIZE {path}" for path in paths]) if paths else []
-        return [self._size_of(reply, path) for path, reply in zip(paths, replies)]
+        """Return the size of each of *paths*, or None for what does not exist.
+
+        A refusal may mean that something is missing or that this user may not see it; a second question decides, and
+        what may not be seen raises :class:`~..errors.RefusedError`.
+        """
+        if not paths:
+            return []
+        if self._sizes_by == "LIST":
+            return self._listed_sizes(paths)
+        verb = self._sizes_by
+        replies = self._control.exchange([f"{verb} {path}" for path in paths])
+        if all(reply.code in _UNKNOWN_VERB for reply in replies):
+            self._sizes_by = "MLST" if verb == "SIZE" and self.has_mlst else "LIST"
+            return self.sizes(paths)
+        sizes = [self._size_of(reply, path) for path, reply in zip(paths, replies)]
+        self._refuse_hidden({str(PurePosixPath(p).parent) for p, size in zip(paths, sizes) if size is None})
+        return sizes
 
     def _size_of(self, reply: Reply, path: str) -> int | None:
-        if reply.code == 213:
-            text = reply.text[4:].strip()
-            if text.isdecimal():
-                return int(text)
-            self._control.close()
-            raise InterruptedTransferError(f"{self._deed('ask the size of', path)}: the server answered '{reply}'.")
-        if reply.code in (450, 550):
+        if reply.code == 213 and reply.text[4:].strip().isdecimal():
+            return int(reply.text[4:].strip())
+        if reply.code == 250 and (found := _SIZE_FACT.search(reply.text)):
+            return int(found[1])
+        if reply.is_success and reply.code != 213:
+            return None  # a directory has no such fact
+        if reply.code in _MISSING:
             return None
-        raise error_for(reply, self._deed("ask the size of", path))
+        deed = self._deed("ask the size of", path)
+        if reply.is_success:
+            self._control.close()
+            raise InterruptedTransferError(f"{deed}: the server answered '{reply}'.")
+        raise error_for(reply, deed)
 
-    def rename(self, source: str, target: str) -> None:
-        """Rename *source* to *target*, in one round trip."""
-        first, second = self._control.exchange([f"RNFR {source}", f"RNTO {target}"])
+    def _listed_sizes(self, paths: Sequence[str]) -> list[int | None]:
+        """Answer from one listing for each directory; the last resort, since listings lie."""
+        found: dict[str, int] = {}
+        for directory in sorted({str(PurePosixPath(path).parent) for path in paths}):
+            for entry in self.list_directory(directory):
+                if not entry.is_directory:
+                    found[str(PurePosixPath(directory) / entry.name)] = entry.size
+        return [found.get(path) for path in paths]
+
+    def _refuse_hidden(self, directories: set[str]) -> None:
+        """Raise if one of *directories* is there and cannot be looked into: what seems to lack there may lie there."""
+        for directory in sorted(directories - {".", "/", self.home}):
+            reply = self._entered(directory)
+            if reply.is_success or not self._exists(directory):
+                continue
+            raise RefusedError(
+                f"Cannot look into {directory} on {self.address.host}: the server answered '{reply}', though the"
+                " directory is there.",
+                code=reply.code,
+            )
+
+    def _exists(self, path: str) -> bool:
+        """Tell whether there is anything at *path*, a directory that could not be entered."""
+        if self.has_mlst:
+            reply = self._control.command(f"MLST {path}")
+            kind = _TYPE_FACT.search(reply.text) if reply.is_success else None
+            return kind is not None and kind[1] is None
+        if self._control.command(f"SIZE {path}").code == 213:
+            return False  # a file, so nothing lies below it
+        reply = self._control.command(f"RNFR {path}")
+        # It only asks: nothing is renamed. ProFTPD answers nothing else before RNTO, so this connection is given up.
+        self._control.close()
+        return reply.is_intermediate
+
+    def rename(self, source: str, target: str) -> int | None:
+        """Rename *source* to *target* and return the size that a file then has there, in one round trip."""
+        lines = [f"RNFR {source}", f"RNTO {target}"]
+        if self._sizes_by == "SIZE":
+            lines.append(f"SIZE {target}")
+        first, second, *third = self._control.exchange(lines)
         if first.is_intermediate and second.is_success:
-            return
+            if third and third[0].code in (213, *_MISSING):
+                return self._size_of(third[0], target)
+            return self.sizes([target])[0]
         refused = second if first.is_intermediate else first
         raise error_for(refused, self._deed(f"rename to {target.rsplit('/', 1)[-1]}", source), reading=refused is first)
 
@@ -175,28 +358,86 @@ class Session:
         """Store *chunks* at *path* and return how many bytes were sent; the caller asks the size."""
         return self._data.upload(f"STOR {path}", chunks, self._deed("upload", path))
 
-    def download(self, path: str, offset: int = 0) -> AbstractContextManager[Download]:
-        """Open *path* for reading from *offset* on."""
+    @contextmanager
+    def download(self, path: str, offset: int = 0, length: int | None = None) -> Iterator[Download]:
+        """Open *path* for reading from *offset* on; *length* is how much will be read, if that is known."""
+        with self._reading(path, offset, length) as download:
+            yield download
+
+    @contextmanager
+    def _reading(self, path: str, offset: int, length: int | None, before: Sequence[str] = ()) -> Iterator[Download]:
+        start = offset if self.known.restarts else 0
         deed = self._deed("download", path)
-        if offset:
-            reply = self._control.command(f"REST {offset}")
-            if not reply.is_intermediate:
-                raise error_for(reply, deed)
-        return self._data.download(f"RETR {path}", deed)
+        is_open = False
+        try:
+            with self._data.download(
+                f"RETR {path}", deed, offset=start, length=length and length + offset - start, before=before
+            ) as download:
+                is_open = True
+                download.skip(offset - start)
+                yield download
+        except MissingError as error:
+            if not is_open and self.sizes([path]) != [None]:
+                raise RefusedError(f"{str(error)[:-1]}, though the file is there.", code=error.code) from error
+            raise
+
+    def read(self, path: str, offset: int = 0) -> bytes:
+        """Return what *path* holds from *offset* to its end, and see by its size that nothing was cut off."""
+        question = [f"SIZE {path}"] if self._sizes_by == "SIZE" else []
+        expected = None
+        with self._reading(path, offset, None, question) as download:
+            if question and download.before[0].code == 213:
+                size = self._size_of(download.before[0], path)
+                expected = None if size is None else max(0, size - offset)
+            content = download.read_all(expected)
+        if expected is not None and len(content) != expected:
+            raise InterruptedTransferError(
+                f"{self._deed('download', path)}: of {expected:,} bytes {len(content):,} came."
+            )
+        return content
 
     def list_directory(self, path: str) -> list[RemoteEntry]:
         """Return what lies in *path*; a missing directory is an empty one, a cut listing an error."""
-        command = f"MLSD {path}" if self._has_mlst else f"LIST {path}"
-        deed = self._deed("list", path)
+        command = "MLSD" if self.has_mlst else "LIST"
         try:
-            with self._data.download(command, deed) as download:
-                text = _decoded(download.read_all().decode("latin-1"))
-        except (MissingError, RefusedError):  # pyftpdlib says 501 of what is missing
+            text = self._listed(f"{command} {path}", path)
+        except (MissingError, RefusedError) as error:  # pyftpdlib says 501 of what is missing
+            if command == "LIST" and error.code in _UNKNOWN_VERB:
+                return self._named(path)
             if self.has_directory(path):
                 raise
             return []
+        if command == "MLSD":
+            return list(parse_mlsd(text))
+        if not text.strip():  # vsftpd says that of what is missing, and of what this user may not see
+            self._refuse_hidden({path})
+        return list(parse_list(text))
+
+    def list_raw(self, path: str) -> str:
+        """Return a listing of *path* in whatever form LIST has."""
+        return self._listed(f"LIST {path}", path)
+
+    def _listed(self, command: str, path: str) -> str:
+        with self._data.download(command, self._deed("list", path)) as download:
+            text = _decoded(download.read_all().decode("latin-1"))
         refuse_truncated(download.final, path)
-        return list(parse_mlsd(text) if self._has_mlst else parse_list(text))
+        return text
+
+    def _named(self, path: str) -> list[RemoteEntry]:
+        """List by NLST, which gives names alone; what each is takes a question more."""
+        try:
+            names = list(parse_nlst(self._listed(f"NLST {path}", path)))
+        except (MissingError, RefusedError):  # several servers refuse to list what is empty
+            if self.has_directory(path):
+                return []
+            raise
+        paths = [f"{path}/{name}" for name in names]
+        sizes = self.sizes(paths)
+        return [
+            RemoteEntry(name, is_directory=size is None, size=size or 0)
+            for name, one, size in zip(names, paths, sizes)
+            if size is not None or self.has_directory(one)
+        ]
 
 
 def _decoded(text: str) -> str:
@@ -204,8 +445,13 @@ def _decoded(text: str) -> str:
     return text.encode("latin-1").decode("utf-8", "surrogateescape")
 
 
-def connect(address: Address, context: ssl.SSLContext | None = None) -> Session:
-    """Connect, start TLS unless *address* says otherwise, and log in; *context* is shared by sessions."""
+def connect(
+    address: Address,
+    context: ssl.SSLContext | None = None,
+    known: Known | None = None,
+    bandwidth: Bandwidth | None = None,
+) -> Session:
+    """Connect, start TLS unless *address* says otherwise, and log in; all but *address* is shared by sessions."""
     if address.tls and context is None:
         context = make_context(address)
-    return Session(address, context if address.tls else None)
+    return Session(address, context if address.tls else None, known, bandwidth)

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 import typing as t
 from contextlib import contextmanager
-from pathlib import PurePosixPath
 
 from ..errors import (
     InterruptedTransferError,
@@ -17,8 +17,8 @@ from ..errors import (
     RefusedError,
     StorageError,
     UnreachableError,
-    UsageError,
 )
+from .paths import checked_directory, is_ours
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,30 +30,47 @@ if t.TYPE_CHECKING:
     Result = t.TypeVar("Result")
 
 _ATTEMPTS = 4
+_LONGEST = 3600.0  # seconds after which a deed that failed once is not begun again
 _WORTH_ANOTHER_TRY = (InterruptedTransferError, UnreachableError)
 _RENAME_PAUSES = (0.1, 0.5, 1.0)  # a server may hold a new file for a moment and refuse RNFR
-_READ_TO_END = 64 * 1024
 
 
 class FtpStorage:
     """The tree below *directory* of an FTP login; *mark* tells the temporary names of this run from all others."""
 
     def __init__(
-        self, pool: ConnectionPool, directory: str, mark: str, *, pause: Callable[[float], None] = time.sleep
+        self,
+        pool: ConnectionPool,
+        directory: str,
+        mark: str,
+        *,
+        pause: Callable[[float], None] = time.sleep,
+        jitter: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pool = pool
         self._directory = checked_directory(directory)
         self._mark = mark
         self._pause = pause
+        self._jitter = jitter
+        self._clock = clock
+        self._renames = True
         self._counting = threading.Lock()
         self._attempts = 0
         self.bytes_sent = 0
         self.bytes_received = 0
 
+    def reports(self) -> tuple[str, ...]:
+        """Return a sentence for each thing that a user should know of the connections so far."""
+        return self._pool.reports.sentences(self._pool.asked_limit)
+
     # -- names
 
-    def _absolute(self, session: Session, path: Path) -> str:
-        return str(root_of(session.home, self._directory) / path)
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        with self._pool.session() as session:
+            session.enter(self._directory)
+            yield session
 
     def _temporary(self, path: Path) -> Path:
         """Return a name beside *path* that was never used before."""
@@ -63,43 +80,51 @@ class FtpStorage:
 
     def _again(self, deed: Callable[[Session], Result]) -> Result:
         """Do *deed* on a session, and again on another one as long as only connections break."""
+        began = self._clock()
+        lacked_reuse = False
         for attempt in range(1, _ATTEMPTS + 1):
-            with self._pool.session() as session:  # where no connection can be had, the pool has tried enough
-                try:
+            try:
+                with self._session() as session:
                     return deed(session)
-                except _WORTH_ANOTHER_TRY:
-                    if attempt == _ATTEMPTS:
-                        raise
-            self._pause(min(8.0, 0.25 * 4**attempt))
+            except _WORTH_ANOTHER_TRY as error:
+                if error.is_final or attempt == _ATTEMPTS or self._clock() - began > _LONGEST:
+                    raise
+                if isinstance(error, InterruptedTransferError) and error.lacks_reuse:
+                    if lacked_reuse:  # one may have been refused after hours; two mean that it stays so
+                        raise RefusedError(str(error), code=error.code) from error
+                    lacked_reuse = True
+            self._pause(min(8.0, 0.25 * 4**attempt) * (0.5 + self._jitter() / 2))
         raise AssertionError("unreachable")
 
     # -- looking
 
     def list_directory(self, directory: Path) -> list[RemoteEntry]:
-        return self._again(lambda session: session.list_directory(self._absolute(session, directory)))
+        """Return what lies there; names that cannot be ours are nobody's business here."""
+        entries = self._again(lambda session: session.list_directory(session.path_of(directory)))
+        return [entry for entry in entries if is_ours(entry.name)]
 
     def sizes(self, paths: Sequence[Path]) -> list[int | None]:
         if not paths:
             return []
-        return self._again(lambda session: session.sizes([self._absolute(session, path) for path in paths]))
+        return self._again(lambda session: session.sizes([session.path_of(path) for path in paths]))
 
     def has_directory(self, directory: Path) -> bool:
-        return self._again(lambda session: session.has_directory(self._absolute(session, directory)))
+        return self._again(lambda session: session.has_directory(session.path_of(directory)))
 
     # -- directories
 
     def ensure_directories(self, directories: Sequence[Path]) -> None:
         if directories:
-            self._again(lambda session: session.ensure_directories([self._absolute(session, d) for d in directories]))
+            self._again(lambda session: session.ensure_directories([session.path_of(d) for d in directories]))
 
     def take_directory(self, directory: Path) -> bool:
         """Make *directory* and tell whether it was this call that made it.
 
         There is one attempt: when the reply is lost, only the caller can find out whose the directory is.
         """
-        with self._pool.session() as session:
-            reply = session.make_directory(self._absolute(session, directory))
-            if not reply.is_success and not session.has_directory(self._absolute(session, directory)):
+        with self._session() as session:
+            reply = session.make_directory(session.path_of(directory))
+            if not reply.is_success and not session.has_directory(session.path_of(directory)):
                 raise RefusedError(
                     f"Cannot make the directory {directory}: the server answered '{reply}'.", code=reply.code
                 )
@@ -107,14 +132,16 @@ class FtpStorage:
 
     def remove_directories(self, directories: Sequence[Path]) -> None:
         if directories:
-            self._again(lambda session: session.remove_directories([self._absolute(session, d) for d in directories]))
+            self._again(lambda session: session.remove_directories([session.path_of(d) for d in directories]))
 
     # -- contents
 
     def write(self, path: Path, chunks: Chunks) -> int:
         def deed(session: Session) -> int:
+            if not self._renames:
+                return self._sent(session, path, chunks)
             staged, size = self._staged(session, path, chunks)
-            self._published(session, staged, path, size)
+            self._published(session, staged, path, size, chunks)
             return size
 
         return self._again(deed)
@@ -124,16 +151,20 @@ class FtpStorage:
 
     def _staged(self, session: Session, path: Path, chunks: Chunks) -> tuple[Path, int]:
         staged = self._temporary(path)
-        remote = self._absolute(session, staged)
+        return staged, self._sent(session, staged, chunks)
+
+    def _sent(self, session: Session, path: Path, chunks: Chunks) -> int:
+        """Upload to the unused name *path*, and see by its size that all of it arrived."""
+        remote = session.path_of(path)
         try:
             sent = session.upload(remote, chunks())
-            self._require_size(session, staged, sent)
+            _require_size(path, sent, session.sizes([remote])[0])
         except StorageError:
             self._tidy(session, remote)
             raise
         with self._counting:
             self.bytes_sent += sent
-        return staged, sent
+        return sent
 
     def _tidy(self, session: Session, remote: str) -> None:
         """Delete what a failed upload left, where the connection still allows it; else the next run sweeps it."""
@@ -143,52 +174,58 @@ class FtpStorage:
             except StorageError:
                 session.close()
 
-    def _require_size(self, session: Session, path: Path, expected: int) -> None:
-        """Raise unless *path* has the size we sent: no server's 226 proves that everything arrived."""
-        (size,) = session.sizes([self._absolute(session, path)])
-        if size != expected:
-            found = "is missing" if size is None else f"has {size:,} bytes"
-            raise InterruptedTransferError(
-                f"Cannot upload {path}: of {expected:,} bytes sent, the file on the server {found}."
-            )
-
-    def publish(self, staged: Path, path: Path) -> None:
+    def publish(self, staged: Path, path: Path, chunks: Chunks) -> None:
         (size,) = self.sizes([staged])
         if size is None:
             raise InterruptedTransferError(f"Cannot publish {path}: the file that was uploaded for it is gone.")
-        self._again(lambda session: self._published(session, staged, path, size))
+        self._again(lambda session: self._published(session, staged, path, size, chunks))
 
-    def _published(self, session: Session, staged: Path, path: Path, size: int) -> None:
+    def _published(self, session: Session, staged: Path, path: Path, size: int, chunks: Chunks) -> None:
+        """Give the *staged* file its name; where the server renames nothing, send it once more under that name."""
+        if not self._renames:
+            self._sent(session, path, chunks)
+            session.delete([session.path_of(staged)])
+            return
         for pause in (*_RENAME_PAUSES, None):
             try:
-                session.rename(self._absolute(session, staged), self._absolute(session, path))
-                break
-            except MissingError:
+                found = session.rename(session.path_of(staged), session.path_of(path))
+            except (MissingError, RefusedError) as error:
                 # Either the server still holds the file, or an earlier attempt did the rename and its reply was lost.
-                if session.sizes([self._absolute(session, path)]) == [size]:
-                    break
-                if pause is None:
+                at_source, at_target = session.sizes([session.path_of(staged), session.path_of(path)])
+                if at_target == size:
+                    if at_source is not None:  # that attempt had sent a file of its own
+                        session.delete([session.path_of(staged)])
+                    return
+                if pause is None and (at_source, at_target) == (size, None):
+                    self._renames = False
+                    self._published(session, staged, path, size, chunks)
+                    return
+                if pause is None or (isinstance(error, RefusedError) and at_target is not None):
                     raise
                 self._pause(pause)
-        self._require_size(session, path, size)
+            else:
+                _require_size(path, size, found)
+                return
 
     def rename(self, source: Path, target: Path) -> None:
-        with self._pool.session() as session:
-            session.rename(self._absolute(session, source), self._absolute(session, target))
+        with self._session() as session:
+            session.rename(session.path_of(source), session.path_of(target))
 
     def read(self, path: Path, offset: int = 0, length: int | None = None) -> bytes:
         def deed(session: Session) -> bytes:
-            with session.download(self._absolute(session, path), offset) as download:
-                content = download.read_all() if length is None else bytes(download.read(length))
-            with self._counting:
-                self.bytes_received += len(content)
+            if length is None:
+                content = session.read(session.path_of(path), offset)
+            else:
+                with session.download(session.path_of(path), offset, length) as download:
+                    content = bytes(download.read(length))
+            self._count_received(len(content))
             return content
 
         return self._again(deed)
 
     @contextmanager
     def open(self, path: Path, offset: int = 0) -> Iterator[Reader]:
-        with self._pool.session() as session, session.download(self._absolute(session, path), offset) as download:
+        with self._session() as session, session.download(session.path_of(path), offset) as download:
             yield _CountingReader(download, self._count_received)
 
     def _count_received(self, count: int) -> None:
@@ -197,7 +234,7 @@ class FtpStorage:
 
     def delete(self, paths: Sequence[Path]) -> None:
         if paths:
-            self._again(lambda session: session.delete([self._absolute(session, path) for path in paths]))
+            self._again(lambda session: session.delete([session.path_of(path) for path in paths]))
 
 
 class _CountingReader:
@@ -213,19 +250,10 @@ class _CountingReader:
         return content
 
 
-def checked_directory(directory: str) -> PurePosixPath:
-    """Return *directory* as a path, or raise if it could lead anywhere but below the login's own directory."""
-    path = PurePosixPath(directory)
-    if any(mark in directory for mark in "\r\n\0") or ".." in path.parts:
-        raise UsageError(
-            f"The directory {directory!r} cannot be used: '..', line breaks and NUL are not allowed in it."
+def _require_size(path: Path, expected: int, size: int | None) -> None:
+    """Raise unless *path* has the size we sent: no server's 226 proves that everything arrived."""
+    if size != expected:
+        found = "is missing" if size is None else f"has {size:,} bytes"
+        raise InterruptedTransferError(
+            f"Cannot upload {path}: of {expected:,} bytes sent, the file on the server {found}."
         )
-    return path
-
-
-def root_of(home: str, directory: PurePosixPath) -> PurePosixPath:
-    """Return the absolute path of *directory* for a login that starts in *home*."""
-    root = PurePosixPath(home) / directory
-    if PurePosixPath(home) not in (root, *root.parents):
-        raise UsageError(f"The directory {directory} lies outside of {home}, where the login starts.")
-    return root

@@ -57,7 +57,7 @@ def commit(
     storage.ensure_directories([path.parent])
     staged = storage.stage(path, pieces)
     prove()
-    storage.publish(staged, path)
+    storage.publish(staged, path, pieces)
     missing = missing_of(storage, pool, volumes)
     if missing or not _has_same_tail(storage, manifest, path):
         storage.delete([path])

@@ -17,12 +17,10 @@ from contextlib import ExitStack
 
 from ..errors import (
     BackupError,
-    BusyError,
     DamageError,
     InterruptedTransferError,
-    LoginError,
     MissingError,
-    TrustError,
+    StorageError,
     UnreachableError,
 )
 
@@ -34,7 +32,6 @@ if t.TYPE_CHECKING:
 _GAP = 512 * 1024  # reading on over a gap this small is cheaper than a new transfer
 _ATTEMPTS = 4
 _UNPACKED_LIMIT = 16 * 1024 * 1024
-_NO_CONNECTION = (UnreachableError, BusyError, LoginError, TrustError)
 
 
 class Piece(t.NamedTuple):
@@ -104,9 +101,7 @@ class _Fetching:
 
     def _judged(self, error: BackupError, name: str, failed: int) -> BackupError | None:
         """Return why nothing more of the volume *name* can be had, or None if it is worth another attempt."""
-        # An error of a transfer names its file. One that does not is of the way to the server, and the pool of
-        # connections has tried as often as it was told to before it let go of it.
-        if isinstance(error, _NO_CONNECTION) and name.rpartition("/")[2] not in str(error):
+        if isinstance(error, StorageError) and error.is_final:
             self._given_up = self._given_up or error
             return error
         if isinstance(error, MissingError):

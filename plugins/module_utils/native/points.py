@@ -233,6 +233,8 @@ class ManifestCache:
                     f"The manifest {stored.path.name} is damaged: {size:,} of {stored.size:,} bytes came."
                 )
             except (InterruptedTransferError, UnreachableError) as error:
+                if error.is_final:
+                    raise
                 problem = error
             if attempt == _ATTEMPTS:
                 raise problem

@@ -58,8 +58,12 @@ class Host:
         return DestinationState(self.state_directory, FAR.name, FAR.place)
 
     @contextmanager
-    def _open(self, destination: Destination, mark: str, *, warm: int = 0) -> Iterator[Storage]:
+    def _open(
+        self, destination: Destination, mark: str, state: DestinationState, *, may_write: bool, warm: int = 0
+    ) -> Iterator[Storage]:
         assert (destination, bool(mark), warm > 0) == (FAR, True, True)
+        assert state.directory == self.state.directory
+        assert isinstance(may_write, bool)
         yield self.storage
 
     def reindex(self, *, client: str | None = None, check_mode: bool = False) -> Outcome:

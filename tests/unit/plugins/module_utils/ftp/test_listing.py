@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import RefusedError
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.listing import (
+    is_dos_form,
+    limit_in,
     parse_list,
     parse_mlsd,
+    parse_nlst,
     refuse_truncated,
 )
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.replies import Reply
@@ -48,6 +51,14 @@ drwxrwsr-t+   2 1000       users            4096 Nov  2  2025 s01
 -rw-r--r--    1 backup     domain           1234567 Nov 22  2025 job.json
 srw-r--r--    1 backup     domain           0 Nov 22  2025 socket
 """
+IIS = """\
+11-22-26  03:00AM       <DIR>          s01\r
+11-22-26  03:00AM              1234567 job.json\r
+"""
+IIS_YEARS = """\
+11-22-2026  15:00       <DIR>          s01\r
+11-22-2026  15:00            1,234,567 job.json\r
+"""
 EXPECTED = [RemoteEntry("s01", is_directory=True, size=0), RemoteEntry("job.json", is_directory=False, size=1234567)]
 
 
@@ -56,7 +67,7 @@ def test_a_machine_readable_listing_tells_files_and_directories(text: str) -> No
     assert list(parse_mlsd(text)) == EXPECTED
 
 
-@pytest.mark.parametrize("text", [VSFTPD, PURE_FTPD_LIST])
+@pytest.mark.parametrize("text", [VSFTPD, PURE_FTPD_LIST, IIS, IIS_YEARS])
 def test_a_listing_for_people_tells_files_and_directories(text: str) -> None:
     assert list(parse_list(text)) == EXPECTED
 
@@ -80,12 +91,13 @@ def test_only_line_breaks_break_lines(mark: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["type=file;size=3;no-space", "11-22-26  03:00AM       <DIR>          s01", "ls: cannot access", "???"]
+    "line",
+    ["type=file;size=3;no-space", "type=file;size=3k; name", "11-22-26  03:00AM  <DIR>", "ls: cannot access", "???"],
 )
 def test_a_line_that_is_no_listing_is_refused(line: str) -> None:
     with pytest.raises(RefusedError, match="cannot be read"):
         list(parse_list(line))
-    if ";" in line:
+    if "type=" in line:
         with pytest.raises(RefusedError, match="cannot be read"):
             list(parse_mlsd(line))
 
@@ -100,7 +112,23 @@ def test_any_text_is_a_listing_or_refused(text: str) -> None:
         assert all(entry.name not in (".", "..") and entry.size >= 0 for entry in entries)
 
 
+def test_a_name_may_come_with_its_directory() -> None:
+    assert list(parse_nlst("/a/points/000001\r\n.\r\n/a/points/..\r\n000002\r\n")) == ["000001", "000002"]
+    assert [entry.name for entry in parse_mlsd("type=file;size=3; points/000001\r\n")] == ["000001"]
+
+
+def test_the_form_of_windows_is_told_from_that_of_unix() -> None:
+    assert [is_dos_form(text) for text in (IIS, IIS_YEARS, VSFTPD, PURE_FTPD_LIST, "")] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+
+
 def test_a_listing_that_was_cut_is_an_error() -> None:
     with pytest.raises(RefusedError, match="LimitRecursion"):
         refuse_truncated(Reply(226, "226-Options: -a -l \n226 Output truncated to 20 matches"), "points")
     refuse_truncated(Reply(226, "226 4 matches total"), "points")
+    assert limit_in(Reply(226, "226 Output truncated to 20 matches")) == 20

@@ -34,12 +34,18 @@ class Session:
         self._server = server
         self.is_broken = False
 
+    def is_stale(self) -> bool:
+        return self.is_broken
+
     def close(self) -> None:
         if not self.is_broken:
             self.is_broken = True
             self._server.leave()
 
-    quit = close
+    def say_goodbye(self) -> None:
+        """The server hears of it when the session ends."""
+
+    end = close
 
 
 class Server:

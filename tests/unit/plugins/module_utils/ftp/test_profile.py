@@ -64,10 +64,12 @@ SERVERS = {
 
 @pytest.mark.parametrize("server", SERVERS.values(), ids=list(SERVERS))
 def test_a_server_is_judged_by_what_it_shows(server: Shown) -> None:
-    verdict, rule = judge(server.banner, server.syst, tuple(feat.upper() for feat in server.feat), server.home)
+    judged = judge(server.banner, server.syst, tuple(feat.upper() for feat in server.feat), server.home)
 
-    assert (verdict, bool(rule)) == (server.verdict, True)
+    assert judged.verdict == server.verdict
+    assert judged.rule in {"windows": (1, 2), "unix": (3,), "unidentified": (4,)}[server.verdict]
+    assert judged.evidence
 
 
 def test_windows_wins_over_a_sign_of_unix() -> None:
-    assert judge("220 Pure-FTPd", "215 Windows_NT", ("MLST UNIX.MODE*;",), "/")[0] == "windows"
+    assert judge("220 Pure-FTPd", "215 Windows_NT", ("MLST UNIX.MODE*;",), "/").verdict == "windows"
