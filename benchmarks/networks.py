@@ -11,19 +11,27 @@ import fcntl
 import os
 import socket
 import struct
+import subprocess
+import sys
 import typing as t
+from dataclasses import replace
 from pathlib import Path
 
+from tests.servers.certificates import Authority
 from tests.servers.pure_ftpd import pure_ftpd
-from tests.servers.server import FtpUser
+from tests.servers.server import LOOPBACK, FtpUser, ServerError
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.servers.server import FtpServer
 
 #: Nothing that any contestant's configuration would have to quote.
 _USER = FtpUser("bench", "bench-password")
+
+#: Where the relay of a far network stands, and the ports that it carries; enough that none is still in use.
+_RELAY = "127.0.0.2"
+_PASSIVE = (30000, 30999)
 
 _CLONE_NEWNET = 0x40000000
 _SIOCSIFFLAGS = 0x8914
@@ -68,6 +76,34 @@ class Loopback:
         raise OSError(message)
 
 
+class Far(Loopback):
+    """A server some way off: a relay on this machine gives every byte and every connection its time."""
+
+    def __init__(self, round_trip: float) -> None:
+        super().__init__()
+        self._round_trip = round_trip
+
+    def __str__(self) -> str:
+        return f"a round trip of {self._round_trip * 1000:.0f} ms, by a relay on {super().__str__()}"
+
+    @contextlib.contextmanager
+    def open(self, directory: Path) -> Iterator[FtpServer]:
+        self._is_private = self._is_private or _enter_own_network()
+        certificate = Authority(directory / "tls").issue(LOOPBACK, _RELAY)
+        passive = f"{_PASSIVE[0]}:{_PASSIVE[1]}"
+        with pure_ftpd(directory, users=[_USER], certificate=certificate, arguments=["-p", passive]) as server:
+            spans = [str(server.port), f"{_PASSIVE[0]}-{_PASSIVE[1]}"]
+            command = [sys.executable, "-m", "benchmarks.relay", _RELAY, server.host, str(self._round_trip), *spans]
+            with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as relay:
+                assert relay.stdout is not None
+                if relay.stdout.readline() != b"ready\n":
+                    message = "The relay did not come up."
+                    raise ServerError(message)
+                yield replace(server, host=_RELAY)
+                assert relay.stdin is not None
+                relay.stdin.close()
+
+
 def _enter_own_network() -> bool:
     """Give this process and those it starts a network with nothing but loopback, and tell whether that was granted.
 
@@ -87,4 +123,4 @@ def why_unavailable() -> str | None:
     return None
 
 
-NETWORKS: dict[str, type[Network]] = {"loopback": Loopback}
+NETWORKS: dict[str, Callable[[], Network]] = {"loopback": Loopback, "far": lambda: Far(0.02)}

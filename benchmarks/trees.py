@@ -158,4 +158,4 @@ def _files(root: Path) -> Iterator[Path]:
             yield Path(directory, name)
 
 
-TREES: dict[str, Tree] = {"mixed": MixedTree()}
+TREES: dict[str, Tree] = {"mixed": MixedTree(), "small": MixedTree(small_files=1_000, large_files=0, large_size=0)}

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from .errors import LocalError, RefusedError, told_as
+from .errors import InterruptedTransferError, LocalError, RefusedError, told_as
 from .ftp.bandwidth import Bandwidth
 from .ftp.control import Address, make_context
 from .ftp.known import Known
@@ -105,7 +105,7 @@ def open_pool(
     to judge it, who gives what is *known* of it. One that may not *write* leaves no trace on this host.
     """
     address = address_of(destination)
-    context = make_context(address) if address.tls else None
+    contexts = {quick: make_context(address, quick=quick) if address.tls else None for quick in (False, True)}
     judges = known is None
     if known is None:
         known, profile = ServerMemory(state).read()
@@ -115,7 +115,11 @@ def open_pool(
     bandwidth = Bandwidth(destination.bandwidth_limit)
 
     def log_in() -> Session:
-        session = connect(address, context, known, bandwidth)
+        try:
+            session = connect(address, contexts[known.quick_tls], known, bandwidth)
+        except InterruptedTransferError:
+            known.quick_tls = False  # if that was the reason, the next attempt shows it
+            raise
         if judges and known.greeting not in judged:
             try:
                 require_unix(destination, read_profile(session))

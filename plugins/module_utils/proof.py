@@ -69,7 +69,7 @@ def prove_on_server(destination: Destination, state: DestinationState, *, check_
                 _make_root(session, destination.directory)
             session.quit()
         if not check_mode:
-            _try_pipelined_login(pool, known)
+            _try_quick_ways(pool, known)
         storage = FtpStorage(pool, destination.directory, f"probe-{mark}")
         if not check_mode:
             with _told_of(destination), _scratch(storage, mark) as scratch:
@@ -103,14 +103,12 @@ def _make_root(session: Session, directory: str) -> None:
         session.ask(f"CWD {path.name}")
 
 
-def _try_pipelined_login(pool: ConnectionPool, known: Known) -> None:
-    """Log in once more with all commands at once; where that fails, no run tries it."""
-    known.pipelines_login = True
-    try:
-        with pool.session():
-            pass
-    except StorageError:
-        known.pipelines_login = False
+def _try_quick_ways(pool: ConnectionPool, known: Known) -> None:
+    """Log in once more in the way that takes the fewest round trips; what fails here is tried by no run."""
+    for known.pipelines_login, known.quick_tls in ((True, True), (False, True), (True, False), (False, False)):
+        with suppress(StorageError), pool.session() as session:
+            session.quit()
+            return
 
 
 @contextmanager

@@ -59,8 +59,12 @@ class Address:
         return f"{self.host}:{self.port}"
 
 
-def make_context(address: Address) -> ssl.SSLContext:
-    """Return the one TLS context that all connections to *address* share, so that sessions can be resumed."""
+def make_context(address: Address, *, quick: bool = False) -> ssl.SSLContext:
+    """Return the one TLS context that all connections to *address* share, so that sessions can be resumed.
+
+    A *quick* one offers the curve P-256 alone, which every server of TLS 1.3 should have (RFC 8446, 9.1). OpenSSL would
+    bet on X25519, which Pure-FTPd and vsftpd do not take: each handshake then costs them another round trip.
+    """
     try:
         context = ssl.create_default_context(cafile=address.ca_path)
     except (OSError, ssl.SSLError) as error:
@@ -70,6 +74,8 @@ def make_context(address: Address) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     context.options &= ~ssl.Options(_IGNORE_UNEXPECTED_EOF)
+    if quick and hasattr(context, "set_ecdh_curve"):
+        context.set_ecdh_curve("prime256v1")
     return context
 
 

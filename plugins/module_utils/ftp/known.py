@@ -20,13 +20,15 @@ class Known:
     """What the sessions of one run share; with another *greeting* than this one nothing of it holds any more.
 
     *features* and *home* are what FEAT and PWD said. *pipelines_login*: commands may follow the password unanswered.
-    *extended_passive*: EPSV works. *restarts*: REST works before RETR. *absolute_paths*: paths from PWD's root work.
+    *quick_tls*: a handshake that offers one curve works. *extended_passive*: EPSV works. *restarts*: REST works before
+    RETR. *absolute_paths*: paths from PWD's root work.
     """
 
     greeting: str = ""
     features: frozenset[str] = frozenset()
     home: str = ""
     pipelines_login: bool = False
+    quick_tls: bool = False
     extended_passive: bool = True
     restarts: bool = True
     absolute_paths: bool = True
