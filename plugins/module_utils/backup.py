@@ -138,24 +138,25 @@ def back_up(registry: Registry, host: Host, request: Request, *, check_mode: boo
     state = DestinationState(host.state_directory, destination.name, destination.place)
     living = LivingRuns(host.config_directory)
     job = _Job(request, identity, client, state, living, roots, started, names.run_id(started, host.chance()))
-    if is_new and not check_mode:
-        job = _introduced(job, destination, host.config_directory)
     with ExitStack() as stack:
+        reach = partial(open_storage, destination, job.run, state, may_write=not check_mode, warm=2)
+        storage = stack.enter_context(reach()) if is_new and not check_mode else None
+        if storage is not None:
+            job = _introduced(job, storage, destination, host.config_directory)
         if not check_mode:
             stack.enter_context(job.state.lock(request.job))
             stack.enter_context(living.alive(job.run))
-        storage = stack.enter_context(open_storage(destination, job.run, state, may_write=not check_mode, warm=2))
+        storage = storage or stack.enter_context(reach())
         run = _Run(job, storage, destination)
         return reported(run.foretell() if check_mode else run.do(), storage)
 
 
-def _introduced(job: _Job, destination: Destination, config_directory: Path) -> _Job:
+def _introduced(job: _Job, storage: Storage, destination: Destination, config_directory: Path) -> _Job:
     """Keep who this host is, and return *job* as its own.
 
     First the job must be found free for it: a run that is refused decides no name for life.
     """
-    with open_storage(destination, job.run, job.destination_state, may_write=True) as storage:
-        _Run(job, storage, destination).check_binding()
+    _Run(job, storage, destination).check_binding()
     identity = keep_identity(config_directory, job.identity)
     return replace(job, identity=identity, client=job.request.client or identity.client)
 

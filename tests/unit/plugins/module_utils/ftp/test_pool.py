@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,10 +20,12 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import (
     StorageError,
     UnreachableError,
 )
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.places import HostPlaces
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.pool import ConnectionPool, Patience
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.session import Session as RealSession
 
@@ -253,3 +256,136 @@ def test_a_session_that_is_given_back_after_the_end_is_ended() -> None:
         pool.close()
 
     assert server.inside == 0
+
+
+def test_repeated_attempts_and_a_lowered_cap_are_reported() -> None:
+    server = Server(answers=(UnreachableError("Cannot connect: no route."),), room=1)
+    waits = Waits()
+    pool = ConnectionPool(server.connect, 4, waits.patience(3))
+    assert pool.reports.sentences(4) == ()
+
+    work(pool, 4, lambda _session: time.sleep(0.001))
+
+    repeated, lowered = pool.reports.sentences(4)
+    assert repeated == "1 attempt to connect failed and had to be repeated; the last one: Cannot connect: no route."
+    assert "no more than 1 connection of this host" in lowered
+    assert "max_connections (4)" in lowered
+    assert "421 Too many connections" in lowered
+
+
+def test_patience_ends_at_a_deadline_unless_it_is_without_end() -> None:
+    now = [0.0]
+
+    def pause(seconds: float) -> None:
+        now[0] += seconds
+
+    def attempts(retries: int) -> int:
+        now[0] = 0.0
+        server = Server(answers=(UnreachableError("no route"),) * 200)
+        patience = Patience(retries, deadline=600, pause=pause, jitter=lambda: 1.0, clock=lambda: now[0])
+        with (
+            pytest.raises(UnreachableError, match=r"It was tried \d+ times\."),
+            ConnectionPool(server.connect, 1, patience).session(),
+        ):
+            pass
+        return server.attempts
+
+    assert attempts(1000) == 16
+    assert now[0] <= 600
+    server = Server(answers=(UnreachableError("no route"),) * 50)
+    endless = Patience(0, deadline=600, pause=pause, clock=lambda: now[0])
+    with ConnectionPool(server.connect, 1, endless).session():
+        assert server.attempts == 51
+
+
+# -- the places of a host
+
+
+def test_two_pools_of_a_host_share_its_places(tmp_path: Path) -> None:
+    server = Server()
+    pools = [ConnectionPool(server.connect, 3, Waits().patience(1), HostPlaces(tmp_path, 3)) for _number in range(4)]
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda pool: work(pool, 4), pools))
+    for pool in pools:
+        pool.close()
+
+    assert server.most <= 3
+    assert server.inside == 0
+
+
+def test_an_idle_session_is_given_up_for_another_pool_that_waits(tmp_path: Path) -> None:
+    server = Server()
+    idle, other = (
+        ConnectionPool(server.connect, 1, Waits().patience(1), HostPlaces(tmp_path, 1)) for _number in range(2)
+    )
+    with idle.session():
+        pass
+    assert server.inside == 1
+
+    with other.session():
+        assert server.inside == 1
+
+    assert server.attempts == 2
+    with idle.session():
+        assert server.most == 1
+    for pool in (idle, other):
+        pool.close()
+
+
+def test_a_busy_server_is_no_failure_while_another_pool_of_the_host_has_its_connection(tmp_path: Path) -> None:
+    server = Server(room=1)
+    waits = Waits()
+    first, second = (
+        ConnectionPool(server.connect, 4, waits.patience(1), HostPlaces(tmp_path, 4)) for _number in range(2)
+    )
+    started = threading.Event()
+
+    def use_second() -> None:
+        started.set()
+        with second.session():
+            pass
+
+    with first.session():
+        thread = threading.Thread(target=use_second)
+        thread.start()
+        started.wait()
+        while not second.reports.cap:
+            time.sleep(0.001)
+    thread.join()
+
+    assert waits == []
+    assert server.most == 1
+    for pool in (first, second):
+        pool.close()
+
+
+def test_who_waits_for_a_place_is_told_when_all_is_over(tmp_path: Path) -> None:
+    owner, waiting = (
+        ConnectionPool(Server().connect, 1, Waits().patience(1), HostPlaces(tmp_path, 1)) for _number in range(2)
+    )
+    with owner.session(), ThreadPoolExecutor(1) as threads:
+
+        def wait() -> None:
+            with waiting.session():
+                pass
+
+        ending = threads.submit(wait)
+        while not list(tmp_path.glob("waiting-*")):
+            time.sleep(0.001)
+        waiting.close()
+
+        assert isinstance(ending.exception(timeout=60), UnreachableError)
+    assert list(tmp_path.glob("waiting-*")) == []
+    owner.close()
+
+
+def test_a_session_that_ended_while_it_was_idle_is_not_lent() -> None:
+    server = Server()
+    pool = ConnectionPool(server.connect, 1, Waits().patience(1))
+    with pool.session() as session:
+        pass
+    session.close()
+
+    with pool.session() as fresh:
+        assert fresh is not session
