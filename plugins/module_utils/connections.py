@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 
 from .errors import InterruptedTransferError, LocalError, RefusedError, told_as
@@ -105,7 +106,6 @@ def open_pool(
     to judge it, who gives what is *known* of it. One that may not *write* leaves no trace on this host.
     """
     address = address_of(destination)
-    contexts = {quick: make_context(address, quick=quick) if address.tls else None for quick in (False, True)}
     judges = known is None
     if known is None:
         known, profile = ServerMemory(state).read()
@@ -113,10 +113,12 @@ def open_pool(
     else:
         judged = set()
     bandwidth = Bandwidth(destination.bandwidth_limit)
+    context_for = cache(lambda quick: make_context(address, quick=quick) if address.tls else None)
+    context_for(known.quick_tls)  # what is wrong with its options is told before anybody connects
 
     def log_in() -> Session:
         try:
-            session = connect(address, contexts[known.quick_tls], known, bandwidth)
+            session = connect(address, context_for(known.quick_tls), known, bandwidth)
         except InterruptedTransferError:
             known.quick_tls = False  # if that was the reason, the next attempt shows it
             raise

@@ -283,6 +283,16 @@ class Control:
         """Our own address on the way to the server."""
         return str(self._socket.getsockname()[0])
 
+    def at_peer(self, port: int) -> tuple[str | int, ...]:
+        """Return the address of *port* on the server's machine, with the scope that one of IPv6 may need."""
+        host, _port, *scope = self._socket.getpeername()
+        return (host, port, *scope)
+
+    def at_local(self, port: int) -> tuple[str | int, ...]:
+        """Return the address of *port* at our own end of the connection."""
+        host, _port, *scope = self._socket.getsockname()
+        return (host, port, *scope)
+
     @property
     def family(self) -> socket.AddressFamily:
         return self._socket.family

@@ -108,16 +108,21 @@ class PassiveDoor:
         self._port = 0
 
     @property
+    def _is_extended(self) -> bool:
+        """Whether EPSV is used, as it always is over IPv6: PASV tells addresses of IPv4."""
+        return self._known.extended_passive or self._control.family != socket.AF_INET
+
+    @property
     def prelude(self) -> str:
-        return "EPSV" if self._known.extended_passive else "PASV"
+        return "EPSV" if self._is_extended else "PASV"
 
     def prepare(self, reply: Reply) -> None:
-        if self._known.extended_passive:
+        if self._is_extended:
             port = _port_of_epsv(reply)
             if port is not None:
                 self._port = port
                 return
-            if reply.code != 229 and reply.code not in _NO_EPSV:
+            if self._control.family != socket.AF_INET or (reply.code != 229 and reply.code not in _NO_EPSV):
                 raise self._refused(reply)
             self._known.extended_passive = False
             reply = self._control.command("PASV")
@@ -147,13 +152,13 @@ class PassiveDoor:
             if buffer is not None:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
             connection.settimeout(control.address.timeout)
-            connection.connect((control.peer, self._port))
+            connection.connect(control.at_peer(self._port))
         except OSError as error:
             connection.close()
             while control.has_pending(_PENDING_REPLY_WAIT):
                 answers.hear()  # a server that says no may close its port at once
-            # The next attempt asks in the other way: some firewalls know only that one.
-            self._known.extended_passive = False
+            # Over IPv4 the next attempt asks in the other way: some firewalls know only that one.
+            self._known.extended_passive = not self._known.extended_passive
             raise UnreachableError(
                 f"{deed}: cannot open the data connection to {control.address.host}:{self._port}"
                 f" ({error.strerror or error}). Is the server's passive port range open in the firewall?"
@@ -170,7 +175,7 @@ class ActiveDoor:
     def __init__(self, control: Control) -> None:
         self._control = control
         try:
-            self._listener = socket.create_server((control.local, 0), family=control.family, backlog=4)
+            self._listener = socket.create_server(control.at_local(0), family=control.family, backlog=4)
         except OSError as error:
             raise UnreachableError(
                 f"Cannot listen on {control.local} for data connections: {error.strerror or error}."
@@ -180,7 +185,7 @@ class ActiveDoor:
     def prelude(self) -> str:
         host, port = self._listener.getsockname()[:2]
         if self._control.family == socket.AF_INET6:
-            return f"EPRT |2|{host}|{port}|"
+            return f"EPRT |2|{host.partition('%')[0]}|{port}|"
         return f"PORT {host.replace('.', ',')},{port >> 8},{port & 0xFF}"
 
     def prepare(self, reply: Reply) -> None:

@@ -322,10 +322,11 @@ class Session:
             return kind is not None and kind[1] is None
         if self._control.command(f"SIZE {path}").code == 213:
             return False  # a file, so nothing lies below it
-        reply = self._control.command(f"RNFR {path}")
-        # It only asks: nothing is renamed. ProFTPD answers nothing else before RNTO, so this connection is given up.
-        self._control.close()
-        return reply.is_intermediate
+        # It only asks: nothing is renamed. Before RNTO some servers answer nothing else, so the connection is given up.
+        is_there = self._control.command(f"RNFR {path}").is_intermediate
+        if is_there:
+            self._control.close()
+        return is_there
 
     def rename(self, source: str, target: str) -> int | None:
         """Rename *source* to *target* and return the size that a file then has there, in one round trip."""
