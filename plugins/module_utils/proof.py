@@ -65,7 +65,6 @@ def prove_on_server(destination: Destination, state: DestinationState, *, check_
             require_unix(destination, profile)
             root_of(session.home, checked_directory(destination.directory))
             if not check_mode:
-                _prove_paths(session)
                 _make_root(session, destination.directory)
             session.quit()
         if not check_mode:
@@ -87,15 +86,10 @@ def prove_on_server(destination: Destination, state: DestinationState, *, check_
     return Proof(profile, known, has_files)
 
 
-def _prove_paths(session: Session) -> None:
-    """Find out whether the server takes the absolute path that it tells itself."""
-    session.known.absolute_paths = session.ask(f"CWD {session.home}")[0].is_success
-
-
 def _make_root(session: Session, directory: str) -> None:
     home, root = PurePosixPath(session.home), root_of(session.home, checked_directory(directory))
     wanted = [path for path in (*reversed(root.parents), root) if home in path.parents]
-    if session.known.absolute_paths:
+    if session.takes_absolute_paths():
         session.ensure_directories([str(path) for path in wanted])
         return
     for path in wanted:

@@ -490,8 +490,9 @@ class Control:
             raise InterruptedTransferError(f"{deed}: the server closed the connection.") from error
         except (ftplib.Error, ValueError) as error:
             self.close()
-            words = shown(str(error), self.address.password)
-            raise InterruptedTransferError(f"{deed}: what came back is no FTP reply: '{words}'.") from error
+            words = shown(str(error), _as_read(self.address.password))
+            # Not from the error: its own words may hold the password, and a traceback would show them.
+            raise InterruptedTransferError(f"{deed}: what came back is no FTP reply: '{words}'.") from None
         except OSError as error:
             self.close()
             words = "the server closed the connection" if is_cut_off(error) else error.strerror or shown(str(error))
@@ -508,7 +509,12 @@ def _parsed(text: str, secret: str = "") -> Reply:
     code = text[:3]
     if not (code.isascii() and code.isdigit() and "1" <= code[0] <= "5"):
         raise ftplib.error_proto(text)
-    return Reply(int(code), text, secret.encode("utf-8", "surrogateescape").decode("latin-1"))
+    return Reply(int(code), text, _as_read(secret))
+
+
+def _as_read(text: str) -> str:
+    """Return *text* as it looks when it was sent as UTF-8 and came back read byte by byte."""
+    return text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
 def _verb(line: str) -> str:

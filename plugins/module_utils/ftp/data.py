@@ -35,7 +35,8 @@ _SETTLE_WAIT = 0.3
 _NO_EPSV = (500, 501, 502, 504, 522)
 _NO_REST = (500, 501, 502, 504)
 _SUCCESS = (226, 250)
-_READING = ("RETR", "MLSD", "LIST", "NLST")
+_LISTING = ("MLSD", "LIST", "NLST")
+_READING = ("RETR", *_LISTING)
 _RECEIVE = 256 * 1024
 _SMALL = 128 * 1024  # a slice up to this size gets a receive buffer no larger than it needs
 _LEAST_BUFFER = 16 * 1024
@@ -52,6 +53,7 @@ class Answers:
         self._commands = list(commands)
         self._deed = deed
         self._reading = commands[-1].startswith(_READING)
+        self._in_transfer = not commands[-1].startswith(_LISTING)  # before a listing, 450 may say that it is missing
 
     @property
     def are_complete(self) -> bool:
@@ -67,7 +69,7 @@ class Answers:
             if not 400 <= reply.code < 600:
                 self._control.close()
                 raise out_of_step(reply, self._deed)
-            raise error_for(reply, self._deed, in_transfer=True, reading=self._reading)
+            raise error_for(reply, self._deed, in_transfer=self._in_transfer, reading=self._reading)
 
     def _require_restart(self, reply: Reply) -> None:
         if reply.code == 350:
@@ -106,11 +108,8 @@ class PassiveDoor:
         self._control = control
         self._known = known
         self._port = 0
-
-    @property
-    def _is_extended(self) -> bool:
-        """Whether EPSV is used, as it always is over IPv6: PASV tells addresses of IPv4."""
-        return self._known.extended_passive or self._control.family != socket.AF_INET
+        # Decided here, once: others may learn something else before the server has answered. PASV is for IPv4 alone.
+        self._is_extended = known.extended_passive or control.family != socket.AF_INET
 
     @property
     def prelude(self) -> str:
@@ -124,7 +123,7 @@ class PassiveDoor:
                 return
             if self._control.family != socket.AF_INET or (reply.code != 229 and reply.code not in _NO_EPSV):
                 raise self._refused(reply)
-            self._known.extended_passive = False
+            self._is_extended = self._known.extended_passive = False
             reply = self._control.command("PASV")
         self._port = self._port_of_pasv(reply)
 
@@ -155,15 +154,23 @@ class PassiveDoor:
             connection.connect(control.at_peer(self._port))
         except OSError as error:
             connection.close()
-            while control.has_pending(_PENDING_REPLY_WAIT):
-                answers.hear()  # a server that says no may close its port at once
-            # Over IPv4 the next attempt asks in the other way: some firewalls know only that one.
-            self._known.extended_passive = not self._known.extended_passive
+            try:
+                while control.has_pending(_PENDING_REPLY_WAIT):
+                    answers.hear()  # a server that says no may close its port at once
+            except InterruptedTransferError as refusal:
+                if refusal.code is not None:  # else the control connection has broken, and that was the reason
+                    self._turn()
+                raise
+            self._turn()
             raise UnreachableError(
                 f"{deed}: cannot open the data connection to {control.address.host}:{self._port}"
                 f" ({error.strerror or error}). Is the server's passive port range open in the firewall?"
             ) from error
         return connection
+
+    def _turn(self) -> None:
+        """Have the next attempt ask in the other way: some firewalls know only that one."""
+        self._known.extended_passive = not self._is_extended
 
     def close(self) -> None:
         return
@@ -393,7 +400,7 @@ class DataChannel:
         try:
             yield download
         finally:
-            if not self._control.is_broken:
+            if not (self._control.is_broken or download.has_failed):
                 at_end = download.reaches_end(_SETTLE_WAIT)
                 connection.close()
                 if at_end:
@@ -433,9 +440,10 @@ class Download:
         before: Sequence[Reply] = (),
     ) -> None:
         self._connection = connection
-        self._failed = failed
+        self._tell = failed
         self._bandwidth = bandwidth
         self._ended = False
+        self.has_failed = False
         self._cut_off: Exception | None = None
         self._buffer = bytearray()
         self.before = before
@@ -448,7 +456,7 @@ class Download:
         """
         view = self._read(size)
         if len(view) < size and self._cut_off is not None:
-            raise self._failed(self._cut_off) from self._cut_off
+            raise self._failure(self._cut_off) from self._cut_off
         return view
 
     def _read(self, size: int) -> memoryview:
@@ -465,11 +473,16 @@ class Download:
             count = self._connection.recv_into(view)
         except OSError as error:
             if not is_cut_off(error):
-                raise self._failed(error) from error
+                raise self._failure(error) from error
             self._cut_off, count = error, 0
         self._ended = count == 0
         self._bandwidth.spend(count)
         return count
+
+    def _failure(self, error: Exception) -> StorageError:
+        """Return what to raise for *error*; the server's final words are then read already."""
+        self.has_failed = True
+        return self._tell(error)
 
     def skip(self, count: int) -> None:
         """Read *count* bytes for nothing."""
@@ -483,7 +496,7 @@ class Download:
         while piece := self._read(_RECEIVE):
             content += piece
         if self._cut_off is not None and len(content) != size:
-            raise self._failed(self._cut_off) from self._cut_off
+            raise self._failure(self._cut_off) from self._cut_off
         return bytes(content)
 
     def reaches_end(self, wait: float) -> bool:

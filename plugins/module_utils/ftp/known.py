@@ -21,7 +21,7 @@ class Known:
 
     *features* and *home* are what FEAT and PWD said. *pipelines_login*: commands may follow the password unanswered.
     *quick_tls*: a handshake that offers one curve works. *extended_passive*: EPSV works. *restarts*: REST works before
-    RETR. *absolute_paths*: paths from PWD's root work.
+    RETR. *absolute_paths*: paths from PWD's root work, if that was tried.
     """
 
     greeting: str = ""
@@ -31,4 +31,4 @@ class Known:
     quick_tls: bool = False
     extended_passive: bool = True
     restarts: bool = True
-    absolute_paths: bool = True
+    absolute_paths: bool | None = None

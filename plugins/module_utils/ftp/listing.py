@@ -33,7 +33,7 @@ def parse_mlsd(text: str) -> Iterator[RemoteEntry]:
         facts_text, separator, name = line.partition(" ")
         facts = dict(fact.lower().split("=", 1) for fact in facts_text.split(";") if "=" in fact)
         size = facts.get("size", "0")
-        if not separator or not size.isdecimal():
+        if not separator or not facts or not size.isdecimal():
             raise RefusedError(f"A line of the server's MLSD listing cannot be read: {line!r}.")
         kind = facts.get("type", "")
         name = _bare(name)

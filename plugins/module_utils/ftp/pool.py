@@ -35,6 +35,7 @@ _LONGEST_PAUSE = 60.0
 _DEADLINE = 3600.0
 _LOOK = 0.05  # how often a free place is looked for while other processes have them all
 _JANITOR_LOOK = 0.25
+_FAREWELL = 5.0
 _TURN = 2.0  # for so long a connection is kept though others wait: a login costs more than many small deeds
 _FINAL = (LoginError, RefusedError, TrustError)
 
@@ -134,6 +135,7 @@ class ConnectionPool:
         self._is_proved = False
         self._refusal: StorageError | None = None
         self._janitor: threading.Thread | None = None
+        self._early: threading.Thread | None = None
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -274,13 +276,36 @@ class ConnectionPool:
 
     def open_early(self, count: int) -> None:
         """Log in *count* sessions at once in the background, so that the first work finds them ready."""
-        for _number in range(count if not self._limit else min(count, self._limit)):
-            threading.Thread(target=self._warm_up, daemon=True).start()
+        wanted = count if not self._limit else min(count, self._limit)
+        if wanted:
+            self._early = threading.Thread(target=self._warm_up, args=(wanted,), name="early", daemon=True)
+            self._early.start()
 
-    def _warm_up(self) -> None:
+    def _warm_up(self, wanted: int) -> None:
+        others: list[threading.Thread] = []
         # What fails here fails again, in sight, for whoever needs the session.
         with suppress(StorageError), self.session():
-            pass
+            for _number in range(wanted - 1):
+                others.append(threading.Thread(target=self._open_another, args=(wanted,), daemon=True))
+                others[-1].start()
+        for thread in others:
+            thread.join()
+
+    def _open_another(self, wanted: int) -> None:
+        """Open one session more if fewer than *wanted* are open, without waiting for a place."""
+        with self._changed:
+            if self._is_over() or self._open >= wanted or not self._may_open():
+                return
+            place = self._places.take()
+            self._places.give_up()
+            if place is None:
+                return
+            self._open += 1
+            self.most_open = max(self.most_open, self._open)
+        try:
+            self._give_back(self._new(place))
+        except StorageError as error:
+            self._gave_up_place(place, error)
 
     def close(self) -> None:
         """Leave the server with every idle session, and with each other one when it is given back."""
@@ -288,3 +313,5 @@ class ConnectionPool:
         with self._changed:
             self._changed.notify_all()
         self._end(self._taken_idle())
+        if self._early is not None:
+            self._early.join(_FAREWELL)  # what it has begun to open it also closes

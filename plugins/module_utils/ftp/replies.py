@@ -75,6 +75,11 @@ class Reply:
     def is_intermediate(self) -> bool:
         return self.code // 100 == 3
 
+    @property
+    def harmless_text(self) -> str:
+        """The text, line breaks and all, without the secret."""
+        return self.text.replace(self.secret, "********") if self.secret else self.text
+
     def __str__(self) -> str:
         """Return the reply on one line that is safe to print."""
         return shown(self.text, self.secret)
@@ -115,7 +120,12 @@ def shown(text: str, secret: str = "") -> str:
 
 
 def error_for(
-    reply: Reply, deed: str, *, at_login: bool = False, in_transfer: bool = False, reading: bool = False
+    reply: Reply,
+    deed: str,
+    *,
+    at_login: bool = False,
+    in_transfer: bool = False,
+    reading: bool = False,
 ) -> StorageError:
     """Return the error that says *deed* was answered by *reply*, of the class that tells what can be done about it."""
     error_class = _class_of(reply, at_login=at_login, in_transfer=in_transfer, reading=reading)

@@ -40,6 +40,7 @@ _TYPE_FACT = re.compile(r"(?i)(?:^|[;\s])type=(?:(file)|c?dir);")
 _EXISTS_ALREADY = (450, 521, 550)
 _MISSING = (450, 550)
 _UNKNOWN_VERB = (500, 502, 504)
+_NOT_NOW = 450
 _NOT_LOGGED_IN = re.compile(r"(?i)log ?in with|login first|not logged in|aren't logged in")
 
 
@@ -62,6 +63,7 @@ class Session:
         self._prefix: PurePosixPath | None = None
         self._directory: PurePosixPath | None = None
         self._sizes_by = "SIZE"
+        self._lists_by = ""
         try:
             self._log_in(protect=context is not None)
         except BaseException:
@@ -115,14 +117,15 @@ class Session:
     def _learn(self, greeting: str, feat: Reply, pwd: Reply) -> None:
         """Keep what the server can do and where we are, for this session and those that follow."""
         found = _PWD.match(_decoded(pwd.text))
-        if found is None:
+        if found is None or any(mark in found[1] for mark in "\r\n\0"):
             raise RefusedError(f"The answer of {self.address} to PWD cannot be read: '{pwd}'.", code=pwd.code)
-        features = feat.text.splitlines()[1:-1] if feat.code == 211 else []
+        features = feat.harmless_text.splitlines()[1:-1] if feat.code == 211 else []
         known = self.known
         if known.greeting != greeting:
             fresh = Known()
             known.pipelines_login, known.restarts = fresh.pipelines_login, fresh.restarts
-            known.extended_passive, known.absolute_paths = fresh.extended_passive, fresh.absolute_paths
+            known.extended_passive, known.quick_tls = fresh.extended_passive, fresh.quick_tls
+            known.absolute_paths = fresh.absolute_paths
         known.features = frozenset(line.strip().upper() for line in features if line.strip())
         known.home = found[1].replace('""', '"')
         known.greeting = greeting
@@ -201,7 +204,7 @@ class Session:
         if self._directory == directory:
             return
         root = root_of(self.home, directory)
-        if self.known.absolute_paths:
+        if self.takes_absolute_paths():
             self._prefix = root
         else:
             steps = root.relative_to(self.home).parts
@@ -211,6 +214,13 @@ class Session:
                     raise error_for(reply, self._deed("enter the directory", str(directory)), reading=True)
             self._prefix = PurePosixPath()
         self._directory = directory
+
+    def takes_absolute_paths(self) -> bool:
+        """Tell whether the server takes the absolute path that it tells itself."""
+        known = self.known
+        if known.absolute_paths is None:
+            known.absolute_paths = self._control.command(f"CWD {self.home}").is_success
+        return known.absolute_paths
 
     def path_of(self, path: PurePosixPath) -> str:
         """Return how the server knows *path*, a name of ours below the directory that was entered."""
@@ -232,7 +242,7 @@ class Session:
                 raise error_for(reply, self._deed("make the directory", path))
 
     def has_directory(self, path: str) -> bool:
-        """Tell whether *path* is a directory.
+        """Tell whether *path* is a directory; raise RefusedError if it lies where this user may not look.
 
         Where only CWD can tell, the directory is left at once: Pure-FTPd ends a session that stands in one which is
         removed or renamed. It also answers each CWD that fails more slowly than the one before, so MLST comes first.
@@ -240,12 +250,14 @@ class Session:
         reply = self._control.command(f"MLST {path}") if self.has_mlst else None
         if reply is None or reply.code in _UNKNOWN_VERB:
             reply = self._entered(path)
-            is_directory = True
-        else:
-            kind = _TYPE_FACT.search(reply.text)
-            is_directory = kind is not None and kind[1] is None
-        if reply.is_success:
-            return is_directory
+            if reply.is_success:
+                return True
+            if reply.code // 100 == 5:
+                self._refuse_hidden([path])
+        elif reply.is_success:
+            return _is_directory(reply)
+        elif reply.code // 100 == 5:
+            self._refuse_hidden([str(PurePosixPath(path).parent)])
         if reply.code // 100 == 5:
             return False
         raise error_for(reply, self._deed("look for the directory", path))
@@ -281,10 +293,9 @@ class Session:
     def _size_of(self, reply: Reply, path: str) -> int | None:
         if reply.code == 213 and reply.text[4:].strip().isdecimal():
             return int(reply.text[4:].strip())
-        if reply.code == 250 and (found := _SIZE_FACT.search(reply.text)):
-            return int(found[1])
-        if reply.is_success and reply.code != 213:
-            return None  # a directory has no such fact
+        if reply.code == 250:
+            found = None if _is_directory(reply) else _SIZE_FACT.search(reply.text)
+            return int(found[1]) if found else None
         if reply.code in _MISSING:
             return None
         deed = self._deed("ask the size of", path)
@@ -302,24 +313,30 @@ class Session:
                     found[str(PurePosixPath(directory) / entry.name)] = entry.size
         return [found.get(path) for path in paths]
 
-    def _refuse_hidden(self, directories: set[str]) -> None:
+    def _refuse_hidden(self, directories: Iterable[str]) -> None:
         """Raise if one of *directories* is there and cannot be looked into: what seems to lack there may lie there."""
-        for directory in sorted(directories - {".", "/", self.home}):
-            reply = self._entered(directory)
-            if reply.is_success or not self._exists(directory):
-                continue
-            raise RefusedError(
-                f"Cannot look into {directory} on {self.address.host}: the server answered '{reply}', though the"
-                " directory is there.",
-                code=reply.code,
-            )
+        for directory in sorted(set(directories)):
+            path = PurePosixPath(directory)
+            above = [str(each) for each in (path, *path.parents) if str(each) not in (".", "/", self.home)]
+            for each in above:
+                if self.has_mlst:
+                    reply = self._control.command(f"MLST {each}")
+                    if not reply.is_success:
+                        continue  # the same question about what is above it
+                    if not _is_directory(reply):
+                        break
+                reply = self._entered(each)
+                if reply.is_success:
+                    break
+                if self.has_mlst or self._exists(each):
+                    raise RefusedError(
+                        f"Cannot look into {each} on {self.address.host}: the server answered '{reply}', though the"
+                        " directory is there.",
+                        code=reply.code,
+                    )
 
     def _exists(self, path: str) -> bool:
-        """Tell whether there is anything at *path*, a directory that could not be entered."""
-        if self.has_mlst:
-            reply = self._control.command(f"MLST {path}")
-            kind = _TYPE_FACT.search(reply.text) if reply.is_success else None
-            return kind is not None and kind[1] is None
+        """Tell, without MLST, whether there is a directory at *path* that could not be entered."""
         if self._control.command(f"SIZE {path}").code == 213:
             return False  # a file, so nothing lies below it
         # It only asks: nothing is renamed. Before RNTO some servers answer nothing else, so the connection is given up.
@@ -345,7 +362,7 @@ class Session:
         """Delete *paths*; what is gone already is no error, which a second question decides."""
         replies = self._control.exchange([f"DELE {path}" for path in paths]) if paths else []
         for path, reply in zip(paths, replies):
-            if not reply.is_success and self.sizes([path]) != [None]:
+            if not reply.is_success and (self.sizes([path]) != [None] or self.has_directory(path)):
                 raise error_for(reply, self._deed("delete", path))
 
     def remove_directories(self, paths: Sequence[str]) -> None:
@@ -399,39 +416,50 @@ class Session:
 
     def list_directory(self, path: str) -> list[RemoteEntry]:
         """Return what lies in *path*; a missing directory is an empty one, a cut listing an error."""
-        command = "MLSD" if self.has_mlst else "LIST"
+        self._lists_by = self._lists_by or ("MLSD" if self.has_mlst else "LIST")
+        verb = self._lists_by
         try:
-            text = self._listed(f"{command} {path}", path)
+            text, final = self._listed(f"{verb} {path}", path)
         except (MissingError, RefusedError) as error:  # pyftpdlib says 501 of what is missing
-            if command == "LIST" and error.code in _UNKNOWN_VERB:
-                return self._named(path)
-            if self.has_directory(path):
-                raise
-            return []
-        if command == "MLSD":
+            if not self.has_directory(path):
+                return []
+            if error.code in _UNKNOWN_VERB and verb != "NLST":
+                self._lists_by = "LIST" if verb == "MLSD" else "NLST"
+                return self.list_directory(path)
+            if verb == "NLST" and error.code in _MISSING:
+                return []  # several servers refuse to list what is empty
+            if error.code == _NOT_NOW:
+                raise InterruptedTransferError(str(error), code=error.code) from error
+            raise RefusedError(str(error), code=error.code) from error
+        refuse_truncated(final, path)
+        return self._entries(verb, text, path)
+
+    def _entries(self, verb: str, text: str, path: str) -> list[RemoteEntry]:
+        if verb == "MLSD":
             return list(parse_mlsd(text))
-        if not text.strip():  # vsftpd says that of what is missing, and of what this user may not see
-            self._refuse_hidden({path})
-        return list(parse_list(text))
+        if verb == "NLST":
+            return self._named(list(parse_nlst(text)), path)
+        entries = list(parse_list(text))
+        if [entry.name for entry in entries] in ([], [PurePosixPath(path).name]):
+            self._refuse_hidden([path])  # vsftpd lists so what is missing, and what this user may not see
+        return entries
 
     def list_raw(self, path: str) -> str:
         """Return a listing of *path* in whatever form LIST has."""
-        return self._listed(f"LIST {path}", path)
+        return self._listed(f"LIST {path}", path)[0]
 
-    def _listed(self, command: str, path: str) -> str:
+    def _listed(self, command: str, path: str) -> tuple[str, Reply]:
+        """Return a listing and the words after it."""
         with self._data.download(command, self._deed("list", path)) as download:
             text = _decoded(download.read_all().decode("latin-1"))
-        refuse_truncated(download.final, path)
-        return text
+        return text, download.final
 
-    def _named(self, path: str) -> list[RemoteEntry]:
-        """List by NLST, which gives names alone; what each is takes a question more."""
-        try:
-            names = list(parse_nlst(self._listed(f"NLST {path}", path)))
-        except (MissingError, RefusedError):  # several servers refuse to list what is empty
-            if self.has_directory(path):
-                return []
-            raise
+    def _named(self, names: Sequence[str], path: str) -> list[RemoteEntry]:
+        """Ask what each of the *names* in *path* is, which NLST does not tell."""
+        if self._sizes_by == "LIST":
+            raise RefusedError(
+                f"{self._deed('list', path)}: the server knows no command that tells the size of a file."
+            )
         paths = [f"{path}/{name}" for name in names]
         sizes = self.sizes(paths)
         return [
@@ -439,6 +467,12 @@ class Session:
             for name, one, size in zip(names, paths, sizes)
             if size is not None or self.has_directory(one)
         ]
+
+
+def _is_directory(reply: Reply) -> bool:
+    """Tell whether the answer to MLST is about a directory."""
+    kind = _TYPE_FACT.search(reply.text)
+    return kind is not None and kind[1] is None
 
 
 def _decoded(text: str) -> str:

@@ -9,7 +9,7 @@ import random
 import threading
 import time
 import typing as t
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from ..errors import (
     InterruptedTransferError,
@@ -137,21 +137,44 @@ class FtpStorage:
     # -- contents
 
     def write(self, path: Path, chunks: Chunks) -> int:
-        def deed(session: Session) -> int:
+        def deed(session: Session, staged: Path) -> int:
             if not self._renames:
                 return self._sent(session, path, chunks)
-            staged, size = self._staged(session, path, chunks)
+            size = self._sent(session, staged, chunks)
             self._published(session, staged, path, size, chunks)
             return size
 
-        return self._again(deed)
+        return self._staging(path, deed)
 
     def stage(self, path: Path, chunks: Chunks) -> Path:
-        return self._again(lambda session: self._staged(session, path, chunks)[0])
+        def deed(session: Session, staged: Path) -> Path:
+            self._sent(session, staged, chunks)
+            return staged
 
-    def _staged(self, session: Session, path: Path, chunks: Chunks) -> tuple[Path, int]:
-        staged = self._temporary(path)
-        return staged, self._sent(session, staged, chunks)
+        return self._staging(path, deed)
+
+    def _staging(self, path: Path, deed: Callable[[Session, Path], Result]) -> Result:
+        """Do *deed* with a temporary name for *path*, another one in each attempt, and remove what failed ones left."""
+        used: list[Path] = []
+
+        def attempt(session: Session) -> Result:
+            used.append(self._temporary(path))
+            result = deed(session, used[-1])
+            self._forget(session, used[:-1])
+            return result
+
+        try:
+            return self._again(attempt)
+        except StorageError as error:
+            if not error.is_final:
+                with suppress(StorageError), self._session() as session:
+                    self._forget(session, used)
+            raise
+
+    def _forget(self, session: Session, left: Sequence[Path]) -> None:
+        """Delete what attempts have *left*; what cannot be deleted now is swept by the next run."""
+        with suppress(StorageError):
+            session.delete([session.path_of(path) for path in left])
 
     def _sent(self, session: Session, path: Path, chunks: Chunks) -> int:
         """Upload to the unused name *path*, and see by its size that all of it arrived."""
