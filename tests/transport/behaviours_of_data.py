@@ -42,8 +42,8 @@ DATA: tuple[Behaviour, ...] = (
         "T17",
         "a closed directory is told",
         "session.py",
-        "if reply.is_success or not self._exists(directory):",
-        "if True:",
+        "if self.has_mlst or self._exists(each):",
+        "if False:",
     ),
     Behaviour(
         "T17",
@@ -83,8 +83,8 @@ DATA: tuple[Behaviour, ...] = (
         "T19",
         "the name is given last",
         "storage.py",
-        "staged, size = self._staged(session, path, chunks)\n",
-        "return self._sent(session, path, chunks)\n",
+        "            if not self._renames:\n                return self._sent",
+        "            if True:\n                return self._sent",
     ),
     Behaviour(
         "T19", "a rename is tried again", "storage.py", "for pause in (*_RENAME_PAUSES, None):", "for pause in (None,):"
@@ -196,22 +196,22 @@ DATA: tuple[Behaviour, ...] = (
         "T23",
         "without LIST there is NLST",
         "session.py",
-        'if command == "LIST" and error.code in _UNKNOWN_VERB:',
+        'if error.code in _UNKNOWN_VERB and verb != "NLST":',
         "if False:",
     ),
     Behaviour(
         "T23",
         "an empty directory may be refused",
         "session.py",
-        "            if self.has_directory(path):\n                return []\n",
-        "",
+        'if verb == "NLST" and error.code in _MISSING:',
+        "if False:",
     ),
     Behaviour(
         "T23",
         "what is refused is not empty",
         "session.py",
-        "            if self.has_directory(path):\n                raise\n",
-        "",
+        "            if not self.has_directory(path):\n                return []\n",
+        "            return []\n",
     ),
     # names
     Behaviour("T24", "names are guarded", "paths.py", "or not all(map(is_ours, path.parts)):", "or False:"),
@@ -237,14 +237,14 @@ DATA: tuple[Behaviour, ...] = (
         "T25",
         "a refusal is told",
         "session.py",
-        "if not reply.is_success and self.sizes([path]) != [None]:",
+        "if not reply.is_success and (self.sizes([path]) != [None] or self.has_directory(path)):",
         "if False:",
     ),
     Behaviour(
         "T25",
         "what is gone is no error",
         "session.py",
-        "if not reply.is_success and self.sizes([path]) != [None]:",
+        "if not reply.is_success and (self.sizes([path]) != [None] or self.has_directory(path)):",
         "if not reply.is_success:",
     ),
     Behaviour(
@@ -301,8 +301,8 @@ DATA: tuple[Behaviour, ...] = (
         "T27",
         "connections are opened early",
         "pool.py",
-        "threading.Thread(target=self._warm_up, daemon=True).start()",
-        "pass",
+        "            self._early.start()\n",
+        "            self._early = None\n",
     ),
     # paths
     Behaviour(
@@ -317,11 +317,15 @@ DATA: tuple[Behaviour, ...] = (
         "T28",
         "without absolute paths the way is gone",
         "session.py",
-        "if self.known.absolute_paths:\n            self._prefix",
-        "if True:\n            self._prefix",
+        "if self.takes_absolute_paths():",
+        "if True:",
     ),
     Behaviour(
-        "T28", "that they fail is found out", "../proof.py", 'session.ask(f"CWD {session.home}")[0].is_success', "True"
+        "T28",
+        "that they fail is found out",
+        "session.py",
+        'self._control.command(f"CWD {self.home}").is_success',
+        "True",
     ),
     Behaviour(
         "T28", "nothing lies outside", "paths.py", "if PurePosixPath(home) not in (root, *root.parents):", "if False:"
@@ -330,8 +334,8 @@ DATA: tuple[Behaviour, ...] = (
         "T28",
         "an answer that is none ends the login",
         "session.py",
-        'if found is None:\n            raise RefusedError(f"The answer of',
-        'if found is None:\n            return\n        if False:\n            raise RefusedError(f"The answer of',
+        'if found is None or any(mark in found[1] for mark in "\\r\\n\\0"):\n            raise',
+        "if found is None:\n            return\n        if False:\n            raise",
     ),
     # secrets
     Behaviour(
@@ -345,7 +349,7 @@ DATA: tuple[Behaviour, ...] = (
         "T29",
         "nor is it shown in what is no reply",
         "control.py",
-        "words = shown(str(error), self.address.password)",
+        "words = shown(str(error), _as_read(self.address.password))",
         "words = shown(str(error))",
     ),
     Behaviour("T29", "addresses do not show it", "control.py", "password: str = field(repr=False)", "password: str"),

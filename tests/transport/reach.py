@@ -10,7 +10,6 @@ import typing as t
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.bandwidth import Bandwidth
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.control import Address, make_context
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.known import Known
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.pool import ConnectionPool, Patience
@@ -21,6 +20,7 @@ if t.TYPE_CHECKING:
     import ssl
     from collections.abc import Iterator
 
+    from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.bandwidth import Bandwidth
     from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.places import Places
     from tests.servers.server import FtpServer
 

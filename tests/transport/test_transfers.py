@@ -70,7 +70,7 @@ LOSSES = [
 CUTS = [
     *(LoseTail(), LoseTail(300_000), CutData(1000, "fin"), CutData(1000, "clean"), CutData(1000, "rst")),
     *(CutData(1000, "fin", "426 Broken."), RefuseData("425 No."), RefuseData("451 Aborted", keeps_partial=True)),
-    *(Answer("426 Broken.", does=True), Answer("450 Busy."), Answer("451 Local error.")),
+    *(Answer("450 Busy."), Answer("451 Local error.")),
 ]
 SLICES = (1_000, 100_000, 3_000_000)
 
@@ -708,3 +708,15 @@ def test_t23_lines_that_are_none_are_an_error(serve: Serve) -> None:
         boxed(server)
         with line_to(server.facts) as line, pytest.raises(RefusedError, match="cannot be read"):
             line.storage.list_directory(BOX)
+
+
+def test_t05_an_upload_that_is_called_broken_is_there_if_its_size_says_so(serve: Serve) -> None:
+    server = serve(Fault("STOR", Answer("426 Connection closed; transfer aborted.", does=True), times=0))
+
+    with line_to(server.facts) as line:
+        line.storage.ensure_directories([BOX])
+        line.storage.write(BOX / "one", lambda: [CONTENT])
+
+        assert line.storage.read(BOX / "one") == CONTENT
+    assert len(server.uploads) == 1
+    assert line.pauses == []

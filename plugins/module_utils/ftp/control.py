@@ -190,6 +190,7 @@ class Control:
                 text = self._ftp.connect(address.host, address.port)
                 while text.startswith("1"):  # 120: it will be ready in a moment, and says so then
                     text = self._ftp.getresp()
+                greeting = _parsed(text)
             except ftplib.error_proto as error:
                 self.close()
                 raise RefusedError(
@@ -211,7 +212,7 @@ class Control:
                 self.close()
                 raise UnreachableError(f"Cannot connect to {address}: {error.strerror or error}.") from error
         prepare_socket(self._socket)
-        return _parsed(text)
+        return greeting
 
     def _secure(self, context: ssl.SSLContext) -> None:
         deed = f"Cannot start TLS with {self.address}"
@@ -507,7 +508,7 @@ def seconds(count: float) -> str:
 def _parsed(text: str, secret: str = "") -> Reply:
     """Return the reply that stands in *text*; RFC 959 gives its first line three digits."""
     code = text[:3]
-    if not (code.isascii() and code.isdigit() and "1" <= code[0] <= "5"):
+    if not (len(code) == 3 and code.isascii() and code.isdigit() and "1" <= code[0] <= "5"):
         raise ftplib.error_proto(text)
     return Reply(int(code), text, _as_read(secret))
 

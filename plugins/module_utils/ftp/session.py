@@ -96,7 +96,9 @@ class Session:
             reply, *replies = self._given_password(behind)
         deed = f"Cannot log in to {address} as {address.username!r}"
         if reply.code == 332:
-            raise LoginError(f"{deed}: the server asks for an account, which is not supported.", code=reply.code)
+            raise LoginError(
+                f"{deed}: the server asks for an account ('{reply}'), which is not supported.", code=reply.code
+            )
         if not reply.is_success:
             raise error_for(reply, deed, at_login=True)
         binary, _utf8, *answers = replies or control.exchange([*settings, *questions])

@@ -21,9 +21,9 @@ from ..errors import (
 from .paths import checked_directory, is_ours
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from ..storage import Chunks, Path, Reader, RemoteEntry
+    from ..storage import Buffer, Chunks, Path, Reader, RemoteEntry
     from .pool import ConnectionPool
     from .session import Session
 
@@ -32,6 +32,7 @@ if t.TYPE_CHECKING:
 _ATTEMPTS = 4
 _LONGEST = 3600.0  # seconds after which a deed that failed once is not begun again
 _WORTH_ANOTHER_TRY = (InterruptedTransferError, UnreachableError)
+_BROKEN = 426
 _RENAME_PAUSES = (0.1, 0.5, 1.0)  # a server may hold a new file for a moment and refuse RNFR
 
 
@@ -179,8 +180,15 @@ class FtpStorage:
     def _sent(self, session: Session, path: Path, chunks: Chunks) -> int:
         """Upload to the unused name *path*, and see by its size that all of it arrived."""
         remote = session.path_of(path)
+        counted = _Counted(chunks())
         try:
-            sent = session.upload(remote, chunks())
+            try:
+                session.upload(remote, counted)
+            except InterruptedTransferError as error:
+                # Some servers say that the connection broke although everything is there: the size decides.
+                if error.code != _BROKEN or not counted.is_exhausted or session.is_broken:
+                    raise
+            sent = counted.size
             _require_size(path, sent, session.sizes([remote])[0])
         except StorageError:
             self._tidy(session, remote)
@@ -258,6 +266,21 @@ class FtpStorage:
     def delete(self, paths: Sequence[Path]) -> None:
         if paths:
             self._again(lambda session: session.delete([session.path_of(path) for path in paths]))
+
+
+class _Counted:
+    """Yields chunks, and knows how many bytes they had and whether that was all."""
+
+    def __init__(self, chunks: Iterable[Buffer]) -> None:
+        self._chunks = chunks
+        self.size = 0
+        self.is_exhausted = False
+
+    def __iter__(self) -> Iterator[Buffer]:
+        for chunk in self._chunks:
+            self.size += len(chunk)
+            yield chunk
+        self.is_exhausted = True
 
 
 class _CountingReader:
