@@ -174,6 +174,24 @@ EXAMPLES = r"""
     certificate_fingerprints:
       - 4f:3a:9d:0c:71:be:52:8e:66:0f:a1:94:d7:38:c5:2b:e9:40:7d:13:5c:aa:86:f2:0b:59:e4:31:97:cd:68:12
 
+- name: Declare storage behind a thin line, on a server that has to open the data connections itself
+  stowage.ftp_backup.destination:
+    name: Branch office
+    host: ftp.branch.example.com
+    username: backup
+    password: "{{ vault_branch_password }}"
+    passive: false
+    max_connections: 2
+    bandwidth_limit: 500000
+
+- name: Declare a server that does not tell its system, but is known to run on Unix
+  stowage.ftp_backup.destination:
+    name: Old storage
+    host: old.example.com
+    username: backup
+    password: "{{ vault_old_password }}"
+    accept_unidentified_server: true
+
 - name: Forget a destination; its backups stay on the server
   stowage.ftp_backup.destination:
     name: NAS in the cellar

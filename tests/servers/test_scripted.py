@@ -331,22 +331,19 @@ def test_a_download_left_early_is_told_426_and_the_next_one_works(serve: MakeScr
 # -- what it counts
 
 
-def test_turns_are_counted_by_windows_however_they_are_cut(serve: MakeScripted) -> None:
+def test_turns_are_counted_by_windows(serve: MakeScripted) -> None:
     server = serve()
     with logged_in(server) as client:
         before = server.turns[1]
-        window = b"".join(b"MKD %d\r\n" % number for number in range(500))
-        connection = connection_of(client)
-        for start in range(0, len(window), 2000):
-            connection.sendall(window[start : start + 2000])
-        replies = [client.getresp() for _number in range(500)]
-        assert [reply.split('"')[1] for reply in replies] == [f"/{number}" for number in range(500)]
+        connection_of(client).sendall(b"".join(b"MKD %d\r\n" % number for number in range(100)))
+        replies = [client.getresp() for _number in range(100)]
+        assert [reply.split('"')[1] for reply in replies] == [f"/{number}" for number in range(100)]
         assert server.turns[1] == before + 1
 
         client.pwd()
         client.pwd()
         assert server.turns[1] == before + 3
-    assert [heard.connection for heard in server.heard if heard.verb == "MKD"] == [1] * 500
+    assert [heard.connection for heard in server.heard if heard.verb == "MKD"] == [1] * 100
 
 
 def test_commands_are_heard_with_the_number_of_their_connection(serve: MakeScripted) -> None:

@@ -101,8 +101,8 @@ DATA: tuple[Behaviour, ...] = (
         "T19",
         "what failed is tidied",
         "storage.py",
-        "        if not session.is_broken:\n            try:",
-        "        if False:\n            try:",
+        "            self._forget(session, used[:-1])\n",
+        "",
     ),
     Behaviour(
         "T19",
@@ -169,7 +169,7 @@ DATA: tuple[Behaviour, ...] = (
     Behaviour(
         "T21",
         "an unknown REST is remembered",
-        "data.py",
+        "doors.py",
         "self._known.restarts = self._known.restarts and reply.code not in _NO_REST",
         "pass",
     ),

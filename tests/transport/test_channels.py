@@ -22,7 +22,7 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import (
     StorageError,
     UnreachableError,
 )
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp import control, data
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp import control, data, doors
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.known import Known
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.profile import read_profile
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.session import connect
@@ -69,7 +69,7 @@ DATA_PORTS = ("EPSV", "PASV", "EPRT", "PORT")
 @pytest.fixture
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait only for a moment for the words of servers that say none."""
-    monkeypatch.setattr(data, "_PENDING_REPLY_WAIT", 0.1)
+    monkeypatch.setattr(doors, "PENDING_REPLY_WAIT", 0.1)
 
 
 def asked_for_ports(server: ScriptedServer) -> list[str]:

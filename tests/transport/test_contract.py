@@ -34,7 +34,7 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import (
     StorageError,
     TrustError,
 )
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp import data
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp import doors
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.storage import FtpStorage
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.storage import RemoteEntry
 from tests.conftest import PRODUCTS, _context_of, _scratch
@@ -601,7 +601,7 @@ def test_one_data_connection_that_could_not_be_opened_is_forgotten(
     way: Way, scratch: FtpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A firewall in the way for a moment; over IPv6 only EPSV can work, whatever happened to it before."""
-    monkeypatch.setattr(data, "_PENDING_REPLY_WAIT", 0.1)
+    monkeypatch.setattr(doors, "PENDING_REPLY_WAIT", 0.1)
     connect = socket.socket.connect
     blocked: list[tuple[str, int]] = []
 

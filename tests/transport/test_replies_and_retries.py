@@ -28,7 +28,7 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import (
     TrustError,
     UnreachableError,
 )
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp import data
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp import data, doors
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.known import Known
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.pool import ConnectionPool, Patience
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.session import connect
@@ -66,7 +66,7 @@ LARGE = CONTENT * 1600
 @pytest.fixture
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait only for a moment for the words of servers that say none."""
-    monkeypatch.setattr(data, "_PENDING_REPLY_WAIT", 0.1)
+    monkeypatch.setattr(doors, "PENDING_REPLY_WAIT", 0.1)
 
 
 # -- T11: replies are bytes from a stranger

@@ -24,7 +24,7 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import (
     TrustError,
     UnreachableError,
 )
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp import data
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp import data, doors
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.session import connect
 from tests.modules.strangers import stranger
 from tests.run import PYTHONS, find_pythons
@@ -565,7 +565,7 @@ def test_t05_an_end_without_farewell_is_an_error_where_no_length_is_known(
     tls_version: ssl.TLSVersion,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(data, "_PENDING_REPLY_WAIT", 0.2)
+    monkeypatch.setattr(doors, "PENDING_REPLY_WAIT", 0.2)
     server = serve(
         Fault("RETR", CutData(1000, how, reply)), Fault("MLSD", CutData(30, how, reply)), tls_version=tls_version
     )
