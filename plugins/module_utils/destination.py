@@ -149,6 +149,11 @@ def _warnings(wanted: Destination, proof: Proof | None) -> tuple[str, ...]:
         warnings.append(f"The destination {wanted.name!r} logs in as root: make a user for backups alone.")
     if proof is not None:
         warnings += _warnings_about(wanted, proof.profile)
+        if proof.shared_mode:
+            warnings.append(
+                f"Others can write in the directory {wanted.directory} of {wanted.name!r}, whose mode is"
+                f" {proof.shared_mode}: whoever can may destroy the backups."
+            )
     return tuple(warnings)
 
 

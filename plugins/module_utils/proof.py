@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import time
 import typing as t
@@ -36,6 +37,8 @@ if t.TYPE_CHECKING:
     from .storage import Storage
 
 FORMAT_FILES = ("destination.json", "readme.txt", "recover.py")
+_MODE = re.compile(r"(?i)unix\.mode=([0-7]+)")
+_OTHERS_WRITE = 0o022
 _CASE = "the case of names does not count"
 _NAMES = "names that Windows does not have are refused or changed"
 _MODES = "there is no SITE CHMOD"
@@ -43,11 +46,15 @@ _MODES = "there is no SITE CHMOD"
 
 @dataclass(frozen=True)
 class Proof:
-    """What was seen of a server, what later runs need to know of it, and whether our own files lie in the directory."""
+    """What was seen of a server, what later runs need to know of it, and whether our own files lie in the directory.
+
+    *shared_mode* is the mode of the directory where the server tells one that lets others write there, else empty.
+    """
 
     profile: Profile
     known: Known
     has_files: bool
+    shared_mode: str = ""
 
 
 def prove_on_server(destination: Destination, state: DestinationState, *, check_mode: bool) -> Proof:
@@ -66,6 +73,7 @@ def prove_on_server(destination: Destination, state: DestinationState, *, check_
             root_of(session.home, checked_directory(destination.directory))
             if not check_mode:
                 _make_root(session, destination.directory)
+            shared_mode = _shared_mode(session, destination.directory)
             session.quit()
         if not check_mode:
             _try_quick_ways(pool, known)
@@ -83,7 +91,7 @@ def prove_on_server(destination: Destination, state: DestinationState, *, check_
         older_known, older = ServerMemory(state).read()
         if older_known.greeting == known.greeting:
             profile = profile.with_memories(older)
-    return Proof(profile, known, has_files)
+    return Proof(profile, known, has_files, shared_mode)
 
 
 def _make_root(session: Session, directory: str) -> None:
@@ -95,6 +103,15 @@ def _make_root(session: Session, directory: str) -> None:
     for path in wanted:
         session.ensure_directories([path.name])
         session.ask(f"CWD {path.name}")
+
+
+def _shared_mode(session: Session, directory: str) -> str:
+    """Return the mode of *directory* if the server tells one that lets others write there, else an empty text."""
+    if not session.has_mlst:
+        return ""
+    path = root_of(session.home, checked_directory(directory)) if session.takes_absolute_paths() else "."
+    found = _MODE.search(session.ask(f"MLST {path}")[0].text)
+    return found[1] if found and int(found[1], 8) & _OTHERS_WRITE else ""
 
 
 def _try_quick_ways(pool: ConnectionPool, known: Known) -> None:

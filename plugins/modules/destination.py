@@ -52,7 +52,8 @@ options:
   directory:
     description:
       - Where the backups go, relative to the directory in which the login starts.
-      - It is made when O(validate=true). No other program should write there.
+      - It is made when O(validate=true). No other program should write there; a directory in which other users can
+        write is warned about, where the server tells its mode.
     type: str
     default: .
   host:

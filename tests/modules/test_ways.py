@@ -178,3 +178,13 @@ def test_a_server_that_stays_busy_ends_a_run_with_its_words_and_the_number_of_at
     server.plan(Fault(CONNECT, Answer("421 Too many connections (3) from this IP"), times=0))
 
     refusal(host, host.backup(), "busy", "Too many connections (3)", "It was tried 2 times.")
+
+
+@pytest.mark.parametrize(("mode", "is_shared"), [(0o777, True), (0o775, True), (0o755, False), (0o700, False)])
+def test_a_directory_in_which_others_can_write_is_warned_about(host: Host, mode: int, *, is_shared: bool) -> None:
+    host.server.root.chmod(mode)
+    for task in (host.destination().in_check_mode(), host.destination()):
+        warnings = host.do(task).warnings
+
+        assert len(warnings) == is_shared
+        assert all(f"{mode:04o}" in warning and "Others can write" in warning for warning in warnings)
