@@ -292,9 +292,9 @@ class ConnectionPool:
             thread.join()
 
     def _open_another(self, wanted: int) -> None:
-        """Open one session more if fewer than *wanted* are open, without waiting for a place."""
+        """Open one session more if fewer than *wanted* are open, and nobody has to wait for a place."""
         with self._changed:
-            if self._is_over() or self._open >= wanted or not self._may_open():
+            if self._queue or self._is_over() or self._open >= wanted or not self._may_open():
                 return
             place = self._places.take()
             self._places.give_up()
@@ -313,5 +313,5 @@ class ConnectionPool:
         with self._changed:
             self._changed.notify_all()
         self._end(self._taken_idle())
-        if self._early is not None:
+        if self._early is not None and self._open:
             self._early.join(_FAREWELL)  # what it has begun to open it also closes
