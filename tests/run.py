@@ -155,11 +155,13 @@ def make_copy() -> Path:
 def find_pythons() -> dict[str, Path]:
     """Find an interpreter for each of PYTHONS that really starts and can make virtual environments."""
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    of_pyenv = list(versions.glob("*/bin/python3.*")) if os.access(versions, os.R_OK | os.X_OK) else []
     found: dict[str, Path] = {}
     for version in PYTHONS:
         on_path = [Path(folder) / f"python{version}" for folder in os.get_exec_path()]
         ours = [Path(sys.executable)] if version == "{}.{}".format(*sys.version_info) else []
-        for candidate in [*ours, *on_path, *sorted(versions.glob(f"{version}.*/bin/python{version}"))]:
+        in_pyenv = sorted(path for path in of_pyenv if path.name == f"python{version}")
+        for candidate in [*ours, *on_path, *in_pyenv]:
             if candidate.is_file() and is_python(candidate, version):
                 found[version] = candidate
                 break

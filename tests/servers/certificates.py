@@ -22,6 +22,7 @@ if t.TYPE_CHECKING:
 
 LOOPBACK_NAMES = ("127.0.0.1", "::1", "localhost")
 
+_IGNORE_UNEXPECTED_EOF = 0x80  # SSL_OP_IGNORE_UNEXPECTED_EOF; Python has a name for it since 3.12
 _A_DAY = datetime.timedelta(days=1)
 
 
@@ -59,6 +60,12 @@ class Authority:
         pem = self._directory / file
         _write_secret(pem, leaf.private_key_and_cert_chain_pem.bytes())
         return Certificate(pem, self.ca_path, fingerprint_of(leaf.cert_chain_pems[0].bytes()))
+
+
+def told_of_cuts(context: ssl.SSLContext) -> ssl.SSLContext:
+    """Have *context* tell an end of TLS without a farewell from one with it, as not every Python does by itself."""
+    context.options &= ~ssl.Options(_IGNORE_UNEXPECTED_EOF)
+    return context
 
 
 def issued(directory: Path, given: Certificate | None, *, tls: bool) -> Certificate | None:

@@ -16,6 +16,7 @@ import time
 import typing as t
 from collections.abc import Callable, Iterator
 
+from tests.servers.certificates import told_of_cuts
 from tests.servers.scripted import ScriptedServer
 from tests.servers.test_servers import Client
 
@@ -44,7 +45,7 @@ def log_in(facts: FtpServer, *, timeout: float = 20) -> ftplib.FTP:
     if facts.ca_path is None:
         client = ftplib.FTP(encoding="utf-8", timeout=timeout)
     else:
-        context = ssl.create_default_context(cafile=facts.ca_path)
+        context = told_of_cuts(ssl.create_default_context(cafile=facts.ca_path))
         client = Client(context=context, encoding="utf-8", timeout=timeout)
     try:
         client.connect(facts.host, facts.port)

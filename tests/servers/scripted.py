@@ -18,7 +18,7 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass
 
-from .certificates import issued
+from .certificates import issued, told_of_cuts
 from .conversation import Conversation
 from .faults import Plan
 from .personalities import UNIX
@@ -324,7 +324,7 @@ def scripted(
 def _context(certificate: Certificate | None, version: ssl.TLSVersion | None) -> ssl.SSLContext | None:
     if certificate is None:
         return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = told_of_cuts(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
     context.load_cert_chain(certificate.pem)
     if version is not None:
         context.minimum_version = context.maximum_version = version

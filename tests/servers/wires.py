@@ -223,7 +223,9 @@ class DataWire:
         """Return how many bytes came; 0 is an end as it should be, GoneError one without close_notify."""
         try:
             return self._connection.recv_into(buffer)
-        except ssl.SSLEOFError as error:
+        except ssl.SSLError as error:
+            if not (isinstance(error, ssl.SSLEOFError) or (error.reason or "").startswith("UNEXPECTED_EOF")):
+                raise
             # Before Python 3.13 a reset is told like a FIN, but only after a reset there is no way back either.
             if _poll(0.0, {self._connection.fileno(): select.POLLHUP}):
                 raise ConnectionResetError from error

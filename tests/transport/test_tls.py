@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import os
 import select
+import socket
 import ssl
+import struct
 import subprocess
 import typing as t
 from dataclasses import dataclass, field
@@ -763,3 +765,15 @@ def test_t06_a_handshake_that_the_server_breaks_off_is_no_plain_text() -> None:
         connect(address_of(_somewhere(server.port), tls=True))
 
     assert not server.has_heard(b"USER")
+
+
+def test_t03_nothing_goes_over_a_connection_whose_peer_was_gone_before_the_handshake(serve: Serve) -> None:
+    # Python wraps such a one without any handshake, and then reads from it as if it had ended well.
+    with socket.create_server((LOOPBACK, 0)) as listener, session_on(serve().facts) as session:
+        connection = socket.create_connection(listener.getsockname())
+        peer, _address = listener.accept()
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        peer.close()
+        select.select([connection], [], [])
+        with connection, pytest.raises(OSError, match=r"ended before TLS began|not connected"):
+            session._control.wrap(connection, ssl.create_default_context(), "Cannot list")

@@ -238,6 +238,7 @@ class Control:
     ) -> ssl.SSLSocket:
         """Do the TLS handshake on *connection* and return it once the peer's certificate is found good."""
         try:
+            connection.getpeername()  # Python wraps one whose peer is gone without a handshake, and reads an empty end
             wrapped = context.wrap_socket(
                 connection, server_hostname=self.address.host, session=session, suppress_ragged_eofs=False
             )
@@ -252,6 +253,9 @@ class Control:
                 self.close()
                 raise TrustError(f"{deed}: the server sent plain text where TLS was expected.") from error
             raise
+        if wrapped.version() is None:
+            wrapped.close()
+            raise ConnectionResetError(f"{deed}: the connection ended before TLS began.")
         self._check_fingerprint(wrapped, deed)
         return wrapped
 
