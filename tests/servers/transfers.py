@@ -153,7 +153,8 @@ class Transfers:
         return said(f"350 Restarting at {argument}.")
 
     def on_stor(self, argument: str) -> Outcome:
-        with self._transfer() as (course, offset), self._disk.open_for_writing(argument, offset) as file:
+        with self._transfer() as planned, self._disk.open_for_writing(argument, planned[1]) as file:
+            course, _offset = planned
 
             def move(data: DataWire) -> tuple[int, Ending]:
                 moved, ending = self._receive(data, file, course)
@@ -170,7 +171,8 @@ class Transfers:
             return outcome
 
     def on_retr(self, argument: str) -> Outcome:
-        with self._transfer() as (course, offset), self._disk.open_for_reading(argument, offset) as file:
+        with self._transfer() as planned, self._disk.open_for_reading(argument, planned[1]) as file:
+            course, _offset = planned
             return self._carry(course, lambda data: self._send(data, file, course))[0]
 
     def on_mlsd(self, argument: str) -> Outcome:
