@@ -264,7 +264,12 @@ def test_repeated_attempts_and_a_lowered_cap_are_reported() -> None:
     pool = ConnectionPool(server.connect, 4, waits.patience(3))
     assert pool.reports.sentences(4) == ()
 
-    work(pool, 4, lambda _session: time.sleep(0.001))
+    with ThreadPoolExecutor(1) as threads:
+        with pool.session():
+            other = threads.submit(work, pool, 1)
+            while not pool.reports.cap:
+                time.sleep(0.001)
+        other.result()
 
     repeated, lowered = pool.reports.sentences(4)
     assert repeated == "1 attempt to connect failed and had to be repeated; the last one: Cannot connect: no route."
