@@ -10,7 +10,6 @@ waits for one has a file of its own, locked likewise, whose name tells since whe
 from __future__ import annotations
 
 import fcntl
-import itertools
 import os
 import threading
 import time
@@ -167,20 +166,21 @@ class HostPlaces:
                 place.free()
         cap = self._cap(taken)
         if not cap or taken < cap:
+            if free is None:  # without a cap of ours there is always one more
+                free = _LockedFile.taken(self._place_file(taken), may_make=self._may_write)
             return free or Anywhere()
         if free is not None:
             free.free()
         return None
 
-    def _place_files(self) -> Iterator[Path]:
-        """Yield the files of all places; without a cap of ours there is always one more than are taken."""
-        numbers = range(self._limit) if self._limit else itertools.count()
-        for number in numbers:
-            path = self._directory / f"place-{number:03d}"
-            is_new = not path.exists()
-            yield path
-            if is_new and not self._limit:
-                return
+    def _place_file(self, number: int) -> Path:
+        return self._directory / f"place-{number:03d}"
+
+    def _place_files(self) -> list[Path]:
+        """Return the files of all places; without a cap of ours, of those that were ever needed."""
+        if self._limit:
+            return [self._place_file(number) for number in range(self._limit)]
+        return sorted(self._directory.glob("place-*"))
 
     def _count_taken(self) -> int:
         taken = 0

@@ -52,9 +52,17 @@ def test_there_are_as_many_places_as_are_allowed_however_many_ask(tmp_path: Path
     assert len(taken(crowd[0], 3)) == 1
 
 
-def test_without_a_limit_there_is_always_one_more(tmp_path: Path) -> None:
-    assert len(taken(HostPlaces(tmp_path, 0), 30)) == 30
-    assert len(taken(HostPlaces(tmp_path, 0), 30)) == 30
+def test_without_a_limit_there_is_always_one_more_and_no_more_files_than_were_needed(tmp_path: Path) -> None:
+    first = taken(HostPlaces(tmp_path, 0), 30)
+    second = taken(HostPlaces(tmp_path, 0), 30)
+    assert (len(first), len(second)) == (30, 30)
+
+    for place in (*first, *second):
+        place.free()
+    for _run in range(5):
+        for place in taken(HostPlaces(tmp_path, 0), 4):
+            place.free()
+    assert len(list(tmp_path.glob("place-*"))) == 60
 
 
 def test_places_are_given_in_the_order_in_which_they_were_asked_for(tmp_path: Path) -> None:
