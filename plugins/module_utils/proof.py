@@ -174,6 +174,7 @@ def _reads_from(storage: Storage, path: PurePosixPath, content: bytes) -> bool:
 def _with_tries(profile: Profile, session: Session, scratch: PurePosixPath) -> Profile:
     """Return *profile* with what a session may try in its own directory *scratch*, once the proof has succeeded."""
     known, place = session.known, session.path_of(scratch)
+    skew = _time_skew(session, place)  # its upload shows the rest of what data connections are like
     chmod = session.ask(f"SITE CHMOD 750 {place}")[0]
     profile = replace(
         profile,
@@ -185,7 +186,7 @@ def _with_tries(profile: Profile, session: Session, scratch: PurePosixPath) -> P
         exclusive_mkdir=True,
         restart=known.restarts,
         site_chmod=chmod.code not in (500, 502, 504),
-        time_skew=_time_skew(session, place),
+        time_skew=skew,
         quota=session.quota,
     )
     if profile.verdict != UNIDENTIFIED:
