@@ -17,6 +17,7 @@ import time
 import typing as t
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from ..errors import InterruptedTransferError, RefusedError, StorageError, TrustError, UnreachableError, UsageError
 from .replies import Reply, can_answer, error_for, out_of_step, quota_in, shown
@@ -474,12 +475,15 @@ class Control:
     def end(self) -> None:
         """Close once the server has closed, for a moment at most: until then it counts us as connected."""
         if not self.is_broken:
+            connection = self._socket
             deadline = time.monotonic() + _GOODBYE_SECONDS
-            with suppress(OSError):  # however it ends, it has ended
-                while (wait := deadline - time.monotonic()) > 0:
-                    self._socket.settimeout(wait)
-                    if not self._socket.recv(_RECEIVE):
-                        break
+            # The end of TLS is not yet that of the connection, which comes when the server has let go of it.
+            for receive in (connection.recv, partial(socket.socket.recv, connection)):
+                with suppress(OSError):  # however it ends, it has ended
+                    while (wait := deadline - time.monotonic()) > 0:
+                        connection.settimeout(wait)
+                        if not receive(_RECEIVE):
+                            break
         self.close()
 
     @contextmanager
