@@ -81,9 +81,10 @@ class MixedTree:
         chosen = [self._small(number) for number in range(0, self.small_files, 100)]
         for path in chosen:
             (root / path).write_bytes(text.fresh(chance.randint(_SMALLEST, _BIGGEST)))
-        with (root / _large(0)).open("r+b") as file:
-            file.seek(self.large_size // 3)
-            file.writelines(_noise(chance, self.large_files * self.large_size // 100))
+        if self.large_files:
+            with (root / _large(0)).open("r+b") as file:
+                file.seek(self.large_size // 3)
+                file.writelines(_noise(chance, self.large_files * self.large_size // 100))
         return chosen[-1]
 
     def _small(self, number: int) -> PurePosixPath:
