@@ -76,7 +76,7 @@ def known_to(server: FtpServer) -> Known:
     known = Known()
     address = Address(server.host, server.port, server.username, server.password, ca_path=str(server.ca_path))
     connect(address, make_context(address), known).quit()
-    known.pipelines_login = known.quick_tls = True
+    known.pipelines_login = known.quick_tls = known.absolute_paths = True
     return known
 
 
