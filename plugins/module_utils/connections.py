@@ -118,7 +118,7 @@ def open_pool(
 
     def log_in() -> Session:
         try:
-            session = connect(address, context_for(known.quick_tls), known, bandwidth)
+            session = connect(address, context_for(known.quick_tls), known, bandwidth, pool.before_login)
         except InterruptedTransferError:
             known.quick_tls = False  # if that was the reason, the next attempt shows it
             raise

@@ -108,8 +108,8 @@ class _Lent:
 class ConnectionPool:
     """Logged-in sessions for many threads, at most *limit* at a time (0: no cap of ours), each with one of *places*.
 
-    A thread that waits for a session is served in the order it came. Until the first one is logged in, no other is
-    tried: a wrong password is sent once, not once a thread. A busy server lowers the cap for the run as long
+    A thread that waits for a session is served in the order it came. Until the first one is logged in, no other sends a
+    password, for which :meth:`before_login` has it wait: a wrong one is sent once, not once a thread. A busy server lowers the cap for the run as long
     as other sessions are open, of this process or of others on this host; only the last one left waits for the server.
     A session that others on this host wait for is given up when its turn is over or it lies idle.
     """
@@ -136,6 +136,8 @@ class ConnectionPool:
         self._refusal: StorageError | None = None
         self._janitor: threading.Thread | None = None
         self._early: threading.Thread | None = None
+        self._coming = 0
+        self._prover: threading.Thread | None = None
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -172,8 +174,29 @@ class ConnectionPool:
                 self._gave_up_place(found, None)
                 raise
 
+    def before_login(self) -> None:
+        """Wait until no other thread is the first to log in; raise if the one that was is not let in."""
+        me = threading.current_thread()
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_proved or self._is_over() or self._prover in (None, me))
+            self._require_going_on()
+            if not self._is_proved:
+                self._prover = me
+
+    def _require_going_on(self) -> None:
+        if self._refusal is not None:
+            raise self._refusal
+        if self._is_closed.is_set():
+            raise UnreachableError("The work was given up, and so were all connections.")
+
     def _new(self, place: Place) -> _Lent:
-        session = self._connect()
+        try:
+            session = self._connect()
+        finally:
+            with self._changed:
+                if self._prover is threading.current_thread():
+                    self._prover = None
+                    self._changed.notify_all()
         with self._changed:
             self._is_proved = True
             if self._janitor is None:
@@ -190,10 +213,7 @@ class ConnectionPool:
             try:
                 self._changed.wait_for(lambda: self._queue[0] is me and (self._is_over() or self._has_room()))
                 while True:
-                    if self._refusal is not None:
-                        raise self._refusal
-                    if self._is_closed.is_set():
-                        raise UnreachableError("The work was given up, and so were all connections.")
+                    self._require_going_on()
                     idle = self._idle_session()
                     if idle is not None:
                         return idle
@@ -217,6 +237,8 @@ class ConnectionPool:
         return None
 
     def _may_open(self) -> bool:
+        if self._coming:  # one that is on its way is here sooner than a new one
+            return self._open == self._coming and not self._is_proved
         return self._open == 0 or (self._is_proved and (not self._limit or self._open < self._limit))
 
     def _is_over(self) -> bool:
@@ -282,30 +304,36 @@ class ConnectionPool:
             self._early.start()
 
     def _warm_up(self, wanted: int) -> None:
-        others: list[threading.Thread] = []
+        others = [threading.Thread(target=self._open_another, daemon=True) for _number in range(wanted - 1)]
+        for thread in others:
+            thread.start()
         # What fails here fails again, in sight, for whoever needs the session.
         with suppress(StorageError), self.session():
-            for _number in range(wanted - 1):
-                others.append(threading.Thread(target=self._open_another, args=(wanted,), daemon=True))
-                others[-1].start()
+            pass
         for thread in others:
             thread.join()
 
-    def _open_another(self, wanted: int) -> None:
-        """Open one session more if fewer than *wanted* are open, and nobody has to wait for a place."""
+    def _open_another(self) -> None:
+        """Open one session more than the first, if there is a place; it waits with its password for that one."""
         with self._changed:
-            if self._queue or self._is_over() or self._open >= wanted or not self._may_open():
-                return
-            place = self._places.take()
+            has_room = not self._limit or self._open < self._limit - (not self._is_proved)
+            place = self._places.take() if has_room and not self._is_over() else None
             self._places.give_up()
             if place is None:
                 return
             self._open += 1
+            self._coming += 1
             self.most_open = max(self.most_open, self._open)
         try:
-            self._give_back(self._new(place))
+            lent = self._new(place)
         except StorageError as error:
             self._gave_up_place(place, error)
+        else:
+            self._give_back(lent)
+        finally:
+            with self._changed:
+                self._coming -= 1
+                self._changed.notify_all()
 
     def close(self) -> None:
         """Leave the server with every idle session, and with each other one when it is given back."""

@@ -29,7 +29,7 @@ from .replies import Reply, error_for
 
 if t.TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ..storage import Buffer
     from .data import Download
@@ -56,6 +56,7 @@ class Session:
         context: ssl.SSLContext | None,
         known: Known | None = None,
         bandwidth: Bandwidth | None = None,
+        before_login: Callable[[], None] = lambda: None,
     ) -> None:
         self.address = address
         self.known = known if known is not None else Known()
@@ -65,6 +66,7 @@ class Session:
         self._sizes_by = "SIZE"
         self._lists_by = ""
         try:
+            before_login()
             self._log_in(protect=context is not None)
         except BaseException:
             self._control.close()
@@ -236,12 +238,16 @@ class Session:
         """Try to make *path* and return what the server said."""
         return self._control.command(f"MKD {path}")
 
-    def ensure_directories(self, paths: Sequence[str]) -> None:
-        """Make each of *paths* unless it is there already; asked at once, and looked at one by one where refused."""
+    def ensure_directories(self, paths: Sequence[str]) -> list[bool]:
+        """Make each of *paths* unless it is there already, and tell of each whether it was made now.
+
+        They are asked for at once, and looked at one by one where they were refused.
+        """
         replies = self._control.exchange([f"MKD {path}" for path in paths]) if paths else []
         for path, reply in zip(paths, replies):
             if not reply.is_success and not (reply.code in _EXISTS_ALREADY and self.has_directory(path)):
                 raise error_for(reply, self._deed("make the directory", path))
+        return [reply.is_success for reply in replies]
 
     def has_directory(self, path: str) -> bool:
         """Tell whether *path* is a directory; raise RefusedError if it lies where this user may not look.
@@ -320,9 +326,10 @@ class Session:
         for directory in sorted(set(directories)):
             path = PurePosixPath(directory)
             above = [str(each) for each in (path, *path.parents) if str(each) not in (".", "/", self.home)]
+            replies = iter(self._control.exchange([f"MLST {each}" for each in above]) if self.has_mlst and above else ())
             for each in above:
                 if self.has_mlst:
-                    reply = self._control.command(f"MLST {each}")
+                    reply = next(replies)
                     if not reply.is_success:
                         continue  # the same question about what is above it
                     if not _is_directory(reply):
@@ -487,8 +494,12 @@ def connect(
     context: ssl.SSLContext | None = None,
     known: Known | None = None,
     bandwidth: Bandwidth | None = None,
+    before_login: Callable[[], None] = lambda: None,
 ) -> Session:
-    """Connect, start TLS unless *address* says otherwise, and log in; all but *address* is shared by sessions."""
+    """Connect, start TLS unless *address* says otherwise, and log in; all but *address* is shared by sessions.
+
+    *before_login* is called when only that is left to be done, and may wait, or raise.
+    """
     if address.tls and context is None:
         context = make_context(address)
-    return Session(address, context if address.tls else None, known, bandwidth)
+    return Session(address, context if address.tls else None, known, bandwidth, before_login)
