@@ -8,41 +8,62 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
+import typing as t
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.servers.accounts import reachable_directory
 from tests.servers.server import ServerError
 
 from .contestants import CONTESTANTS, Contestant, what_is_missing
-from .networks import NETWORKS, Network, why_unavailable
+from .networks import NETWORKS, why_not_far, why_unavailable
 from .race import Failure, Measurement, Race
+from .surroundings import surroundings
 from .table import table
 from .trees import TREES, Tree
+from .workshop import add_place, workshop
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: In Debian, each of the programs that may be missing is in the package of its name.
 PEERS = ("lftp", "rclone", "restic", "duplicity")
 
 QUICK = 10
 
+#: What is run when nothing else is asked for: a tree, and the network it is backed up over.
+COURSES = (("mixed", "loopback"), ("small", "far"))
+
+
+@dataclass(frozen=True)
+class Course:
+    """What is backed up over what; *name* stands for both in the table."""
+
+    name: str
+    tree: Tree
+    network: str
+
 
 @dataclass(frozen=True)
 class Plan:
     """What is to be measured."""
 
-    tree: Tree
-    network: Network
+    courses: tuple[Course, ...]
     contestants: tuple[Contestant, ...]
     runs: int
     raw: Path | None
+    place: Path
 
     @property
     def missing(self) -> dict[str, list[str]]:
         """The programs that are not installed, by contestant."""
         return {each.name: missing for each in self.contestants if (missing := what_is_missing(each))}
+
+    @property
+    def present(self) -> list[Contestant]:
+        """Those that can run."""
+        return [each for each in self.contestants if each.name not in self.missing]
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -54,8 +75,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--only", action="append", metavar="WORD", help="only those with WORD in their name; repeatable"
     )
-    parser.add_argument("--tree", choices=TREES, default="mixed", help="what is backed up (default: %(default)s)")
-    parser.add_argument("--network", choices=NETWORKS, default="loopback", help="over what (default: %(default)s)")
+    both = " and ".join(f"{tree} over {network}" for tree, network in COURSES)
+    parser.add_argument("--tree", choices=TREES, help=f"what is backed up (default: {both})")
+    parser.add_argument("--network", choices=NETWORKS, help="over what (default: the same)")
+    add_place(parser)
     parser.add_argument(
         "--install-peers", action="store_true", help=f"first apt-get install {' '.join(PEERS)}, as root"
     )
@@ -66,40 +89,48 @@ def plan(options: argparse.Namespace) -> Plan:
     """Return what *options* mean."""
     words = options.only or [""]
     return Plan(
-        tree=TREES[options.tree].scaled(QUICK if options.quick else 1),
-        network=NETWORKS[options.network](),
+        courses=tuple(courses(options)),
         contestants=tuple(each for each in CONTESTANTS if any(word in each.name for word in words)),
         runs=options.runs or (1 if options.quick else 5),
         raw=options.json,
+        place=options.place,
     )
 
 
-def race(planned: Plan) -> list[Measurement]:
+def courses(options: argparse.Namespace) -> Iterator[Course]:
+    """Yield the courses that *options* ask for; of those that nobody asked for by name, only what is possible here."""
+    wanted: tuple[tuple[str, str], ...] = COURSES
+    if options.tree or options.network:
+        wanted = ((options.tree or COURSES[0][0], options.network or COURSES[0][1]),)
+    for tree, network in wanted:
+        if network == "far" and options.network is None and (why := why_not_far()):
+            print(f"Nothing is measured over a far network: {why}", file=sys.stderr)
+            continue
+        yield Course(f"{tree}, {network}", TREES[tree].scaled(QUICK if options.quick else 1), network)
+
+
+def measure(planned: Plan) -> list[Measurement]:
     """Measure what is planned, and write the raw figures after each round."""
     measurements: list[Measurement] = []
-    present = [each for each in planned.contestants if each.name not in planned.missing]
-    with reachable_directory() as directory, planned.network.open(directory / "server") as server:
-        it = Race(present, planned.tree, planned.network, server, directory)
-        found = it.make_tree()
-        print(f"{planned.tree} ({found.files:,} files, {found.bytes:,} bytes), {planned.network}", file=sys.stderr)
-        for turn in range(planned.runs):
-            measurements += it.round(turn)
-            if planned.raw is not None:
-                planned.raw.write_text(raw(planned, measurements), encoding="utf-8")
+    for course in planned.courses:
+        network = NETWORKS[course.network]()
+        with workshop(planned.place) as directory, network.open(directory / "server") as server:
+            race = Race(planned.present, course.name, course.tree, network, server, directory)
+            found = race.make_tree()
+            print(f"{course.name}: {course.tree} ({found.files:,} files, {found.bytes:,} bytes), {network}")
+            for turn in range(planned.runs):
+                measurements += race.round(turn)
+                if planned.raw is not None:
+                    planned.raw.write_text(raw(planned, measurements), encoding="utf-8")
     return measurements
 
 
 def raw(planned: Plan, measurements: list[Measurement]) -> str:
     """Return everything that was measured as JSON."""
     facts = {
-        "tree": str(planned.tree),
-        "network": str(planned.network),
+        "courses": {course.name: str(course.tree) for course in planned.courses},
         "runs": planned.runs,
-        "processors": len(os.sched_getaffinity(0)),
-        "kernel": platform.release(),
-        "congestion control": Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text("ascii").strip(),
-        "python": platform.python_version(),
-        "programs": {name: version_of(name) for name in ("curl", *PEERS)},
+        **surroundings(("curl", *PEERS)),
         "not installed": planned.missing,
         "measurements": [_as_json(measurement) for measurement in measurements],
     }
@@ -108,22 +139,14 @@ def raw(planned: Plan, measurements: list[Measurement]) -> str:
 
 def _as_json(measurement: Measurement) -> dict[str, object]:
     facts: dict[str, object] = {
+        "course": measurement.course,
         "round": measurement.turn,
         "work": measurement.work,
         "contestant": measurement.contestant,
     }
     if isinstance(measurement.result, Failure):
         return {**facts, "failure": measurement.result.reason}
-    return {**facts, **asdict(measurement.result)} if measurement.result else {**facts, "no such thing": True}
-
-
-def version_of(program: str) -> str | None:
-    """Return the first line that *program* tells of its version, or None if it is not installed."""
-    try:
-        done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return None
-    return done.stdout.strip().partition("\n")[0]
+    return {**facts, **asdict(measurement.result)}
 
 
 def install_peers() -> None:
@@ -144,14 +167,11 @@ def main(arguments: list[str]) -> int:
         install_peers()
     planned = plan(options)
     try:
-        measurements = race(planned)
+        measurements = measure(planned)
     except ServerError as error:
         print(error, file=sys.stderr)
         return 1
-    print(
-        f"Medians of {planned.runs} runs, {planned.tree}, {planned.network}, {len(os.sched_getaffinity(0))} processors:"
-    )
-    print()
+    print(f"\nMedians of {planned.runs} runs, {len(os.sched_getaffinity(0))} processors:\n")
     print(table(measurements, planned.missing))
     return 1 if any(isinstance(measurement.result, Failure) for measurement in measurements) else 0
 

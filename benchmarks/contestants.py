@@ -5,26 +5,18 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import sys
 import typing as t
 from dataclasses import dataclass
-from pathlib import Path
 
+from .host import CONNECTIONS, AnsibleHost, Host, Job
 from .measure import Command
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import PurePosixPath
+    from pathlib import Path, PurePosixPath
 
     from tests.servers.server import FtpServer
-
-#: How many connections each one that can be told may use at a time: the collection's own default.
-CONNECTIONS = 4
-
-_ANSIBLE = Path(sys.executable).with_name("ansible")
 
 
 @dataclass(frozen=True)
@@ -59,13 +51,12 @@ class Contestant(t.Protocol):
 
     name: str
     programs: tuple[str, ...]
-    sends_changes: bool
 
     def prepare(self, place: Place) -> Sequence[Command]:
         """Return what is to be run before the first backup, once in the life of a host."""
 
     def back_up(self, place: Place) -> Command:
-        """Return what makes a backup; if it *sends_changes*, one that rests on the backup before."""
+        """Return what makes a backup, one that rests on the backup before if there is such a thing."""
 
     def restore_all(self, place: Place, target: Path) -> Command:
         """Return what brings the tree back to somewhere below the empty directory *target*."""
@@ -88,101 +79,40 @@ def what_is_missing(contestant: Contestant) -> list[str]:
 class Engine:
     """The collection's use cases without Ansible, in a process that times the call alone."""
 
-    programs: tuple[str, ...] = ()
-    sends_changes = True
-    destination = "Benchmark"
-    job = "tree"
-
-    def __init__(self, compression: str) -> None:
-        self.name = f"stowage.ftp_backup, compression: {compression}"
-        self._compression = compression
+    def __init__(
+        self, name: str, *, structure: str = "incremental", compression: str = "gzip", programs: tuple[str, ...] = ()
+    ) -> None:
+        self.name = f"ftp_backup {name}"
+        self.programs = programs
+        self._job = Job("tree", structure, compression)
 
     def prepare(self, place: Place) -> Sequence[Command]:
-        options = {
-            "name": self.destination,
-            "host": place.server.host,
-            "port": place.server.port,
-            "username": place.server.username,
-            "password": place.server.password,
-            "directory": place.directory,
-            "ca_path": place.ca_path,
-            "max_connections": CONNECTIONS,
-        }
-        return [self._call("declare", place, options)]
+        return [Host(place.server, place.state).declare()]
 
     def back_up(self, place: Place) -> Command:
-        # The first run of a ring of one slot is a full copy, as any structure would make; the next ones change it.
-        options = {
-            "destination": self.destination,
-            "job": self.job,
-            "client": "host",
-            "paths": [str(place.source)],
-            "structure": "incremental",
-            "compression": self._compression,
-            "last": 1,
-            "force": True,
-        }
-        return self._call("back_up", place, options)
+        return self._host(place).back_up(self._job, place.source)
 
     def restore_all(self, place: Place, target: Path) -> Command:
-        return self._call("restore", place, self._wish(target, []))
+        return self._host(place).restore(self._job, target)
 
     def restore_one(self, place: Place, path: PurePosixPath, target: Path) -> Command:
-        return self._call("restore", place, self._wish(target, [str(place.source / path)]))
+        return self._host(place).restore(self._job, target, place.source / path)
 
     def restored_tree(self, place: Place, target: Path) -> Path:
         return target / place.source.relative_to("/")
 
-    def _wish(self, target: Path, paths: Sequence[str]) -> dict[str, object]:
-        return {
-            "destination": self.destination,
-            "job": self.job,
-            "client": "host",
-            "target": str(target),
-            "paths": paths,
-        }
-
-    def _call(self, call: str, place: Place, options: dict[str, object]) -> Command:
-        request = {"call": call, "options": options, **_directories(place)}
-        words = (sys.executable, "-m", "benchmarks.engine", json.dumps(request))
-        return Command(words, {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}, tells_time=True)
+    def _host(self, place: Place) -> Host:
+        return Host(place.server, place.state)
 
 
 class Ansible(Engine):
     """One task of the collection on localhost, from the start of Ansible to its end."""
 
-    programs: tuple[str, ...] = (str(_ANSIBLE),)
+    def __init__(self, name: str) -> None:
+        super().__init__(name, programs=(str(AnsibleHost.program),))
 
-    def __init__(self, compression: str) -> None:
-        super().__init__(compression)
-        self.name = f"the same as a task of Ansible, compression: {compression}"
-
-    def back_up(self, place: Place) -> Command:
-        options = {
-            "destination": self.destination,
-            "job": self.job,
-            "client": "host",
-            "paths": [str(place.source)],
-            "structure": "incremental",
-            "compression": self._compression,
-            "retention": {"last": 1},
-            "force": True,
-        }
-        return self._task("backup", place, options)
-
-    def restore_all(self, place: Place, target: Path) -> Command:
-        return self._task("restore", place, self._wish(target, []))
-
-    def restore_one(self, place: Place, path: PurePosixPath, target: Path) -> Command:
-        return self._task("restore", place, self._wish(target, [str(place.source / path)]))
-
-    def _task(self, module: str, place: Place, options: dict[str, object]) -> Command:
-        arguments = json.dumps({**options, **_directories(place)})
-        return Command((str(_ANSIBLE), "localhost", "-m", f"stowage.ftp_backup.{module}", "-a", arguments))
-
-
-def _directories(place: Place) -> dict[str, str]:
-    return {"config_directory": str(place.state / "config"), "state_directory": str(place.state / "state")}
+    def _host(self, place: Place) -> Host:
+        return AnsibleHost(place.server, place.state)
 
 
 # -- the peers
@@ -193,7 +123,6 @@ class TarCurl:
 
     name = "tar | curl"
     programs: tuple[str, ...] = ("bash", "tar", "curl")
-    sends_changes = False
 
     def prepare(self, place: Place) -> Sequence[Command]:  # noqa: ARG002 - others have something to prepare
         return []
@@ -221,7 +150,6 @@ class Lftp:
 
     name = "lftp mirror"
     programs: tuple[str, ...] = ("lftp",)
-    sends_changes = True
 
     def prepare(self, place: Place) -> Sequence[Command]:  # noqa: ARG002 - others have something to prepare
         return []
@@ -256,7 +184,6 @@ class Rclone:
 
     name = "rclone"
     programs: tuple[str, ...] = ("rclone",)
-    sends_changes = True
 
     def prepare(self, place: Place) -> Sequence[Command]:
         server = place.server
@@ -329,7 +256,6 @@ class Duplicity:
 
     name = "duplicity"
     programs: tuple[str, ...] = ("duplicity", "lftp")
-    sends_changes = True
 
     def prepare(self, place: Place) -> Sequence[Command]:  # noqa: ARG002 - others have something to prepare
         return []
@@ -359,9 +285,11 @@ class Duplicity:
 
 CONTESTANTS: tuple[Contestant, ...] = (
     TarCurl(),
-    Engine("none"),
-    Engine("gzip"),
-    Ansible("gzip"),
+    Engine("none", compression="none"),
+    Engine("gzip", compression="gzip"),
+    Engine("zstd", compression="zstd", programs=("zstd",)),
+    Engine("deduplicated", structure="deduplicated"),
+    Ansible("gzip, as a task of Ansible"),
     Restic(),
     Duplicity(),
     Lftp(),

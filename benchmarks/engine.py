@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run one use case of the collection in a process of its own, and print the seconds of the call alone.
 
-Usage: python -m benchmarks.engine REQUEST, which is the JSON that a contestant writes.
+Usage: python -m benchmarks.engine REQUEST, which is the JSON that a host of ours writes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from pathlib import Path
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.backup import Request, back_up
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.destination import ensure_present
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.registry import Destination, FileRegistry, Host
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.reindex import reindex
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.restore import Wish, restore
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.retention import parse_policy
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,8 +36,11 @@ def use_case(request: dict[str, t.Any]) -> Callable[[], Outcome]:
         destination = Destination(**options)
         return lambda: ensure_present(registry, host.state_directory, destination, validate=True, check_mode=False)
     if request["call"] == "back_up":
-        wanted = Request(**{**options, "paths": tuple(options["paths"])})
+        typed = {"paths": tuple(options["paths"]), "retention": parse_policy(options["retention"])}
+        wanted = Request(**{**options, **typed})
         return lambda: back_up(registry, host, wanted, check_mode=False)
+    if request["call"] == "reindex":
+        return lambda: reindex(registry, host.state_directory, options["destination"], check_mode=False)
     wish = Wish(**{**options, "paths": tuple(options["paths"]), "target": Path(options["target"])})
     return lambda: restore(registry, host, wish, check_mode=False)
 

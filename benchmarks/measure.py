@@ -11,14 +11,21 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import typing as t
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from .memory import Descendants, processes
+from .wire import NOTHING, Traffic
+
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_SECONDS_TO_END = 1800
+    from .networks import Network
+
+_SECONDS_TO_END = 3600
+_SECONDS_BETWEEN_LOOKS = 0.02
 _LONGEST_COMPLAINT = 200
 _STOPWATCH = Path(__file__).with_name("stopwatch.py")
 
@@ -37,11 +44,16 @@ class Command:
 
 @dataclass(frozen=True)
 class Figure:
-    """What a command cost: seconds, of one clock and of all processors; bytes of memory and over the network."""
+    """What a command cost: seconds, of one clock and of all processors; bytes of memory; what went over the network.
+
+    *memory* is the most that all its processes held together when they were looked at, or the peak of the largest one
+    if that is more. *carried* is all that the network's device saw in both directions, with all headers.
+    """
 
     seconds: float
     processor: float
     memory: int
+    traffic: Traffic = NOTHING
     carried: int = 0
 
 
@@ -49,28 +61,30 @@ class FailedError(Exception):
     """A contestant did not do its work: ``str(error)`` is the last thing it said."""
 
 
-def measure(command: Command, scratch: Path, bytes_carried: Callable[[], int]) -> Figure:
+def measure(command: Command, scratch: Path, network: Network) -> Figure:
     """Run *command* on a quiet disk and return what it cost; raises FailedError."""
     os.sync()
-    before = bytes_carried()
-    figure = run(command, scratch)
-    return replace(figure, carried=bytes_carried() - before)
+    traffic, carried = network.traffic(), network.bytes_carried()
+    figure = run(command, scratch, network.listen)
+    return replace(figure, traffic=network.traffic() - traffic, carried=network.bytes_carried() - carried)
 
 
-def run(command: Command, scratch: Path) -> Figure:
-    """Run *command* with its output in files below *scratch*; raises FailedError."""
+def run(command: Command, scratch: Path, look: Callable[[], None]) -> Figure:
+    """Run *command* with its output in files below *scratch*, and call *look* often; raises FailedError."""
     report, output, complaints = (scratch / name for name in ("report", "output", "complaints"))
     report.unlink(missing_ok=True)
+    older = set(processes())
     with output.open("wb") as stdout, complaints.open("wb") as stderr:
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(_STOPWATCH), str(report), *command.words],
-            env=_environment(command),
+            env=_environment(command, scratch),
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,
             start_new_session=True,
         )
-        _wait(process)
+        family = Descendants(process.pid, older)
+        _wait(process, family, look)
     if process.returncode != 0:
         raise FailedError(_last_line(complaints) or f"{command.words[0]} could not be run.")
     seconds, processor, memory, code = map(float, report.read_text("ascii").split())
@@ -78,25 +92,32 @@ def run(command: Command, scratch: Path) -> Figure:
         raise FailedError(_last_line(complaints) or _last_line(output) or f"It ended with {code:.0f}.")
     if command.tells_time:
         seconds = json.loads(_last_line(output))["seconds"]
-    return Figure(seconds, processor, int(memory))
+    return Figure(seconds, processor, max(int(memory), family.peak))
 
 
-def _environment(command: Command) -> dict[str, str]:
-    """Return our environment, without what leads other programs' Python to our modules, and *command*'s own."""
+def _environment(command: Command, scratch: Path) -> dict[str, str]:
+    """Return our environment with *command*'s own, and *scratch* for what is temporary.
+
+    What leads other programs' Python to our modules is left out.
+    """
     ours = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return {**ours, **command.environment}
+    return {**ours, "TMPDIR": str(scratch), **command.environment}
 
 
-def _wait(process: subprocess.Popen[bytes]) -> None:
+def _wait(process: subprocess.Popen[bytes], family: Descendants, look: Callable[[], None]) -> None:
     """Wait for the end; if that is given up, leave nothing behind that *process* has started."""
+    deadline = time.monotonic() + _SECONDS_TO_END
     try:
-        process.wait(_SECONDS_TO_END)
-    except BaseException as error:
+        while process.poll() is None:
+            family.look()
+            look()
+            if time.monotonic() > deadline:
+                raise FailedError(f"It did not end within {_SECONDS_TO_END} s.")
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+    except BaseException:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        if isinstance(error, subprocess.TimeoutExpired):
-            raise FailedError(f"It did not end within {_SECONDS_TO_END} s.") from error
         raise
 
 

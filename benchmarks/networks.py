@@ -1,25 +1,25 @@
 # Copyright (c) 2026, the stowage.ftp_backup contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What lies between a contestant and the FTP server, and how many bytes went over it."""
+"""What lies between a contestant and the FTP server, and what went over it."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import fcntl
 import os
-import socket
-import struct
 import subprocess
 import sys
+import time
 import typing as t
-from dataclasses import replace
 from pathlib import Path
 
+from tests.servers import pure_ftpd
 from tests.servers.certificates import Authority
-from tests.servers.pure_ftpd import pure_ftpd
-from tests.servers.server import LOOPBACK, FtpUser, ServerError
+from tests.servers.process import PASSIVE_PORTS
+from tests.servers.server import FtpUser, ServerError
+
+from .namespaces import current_network, enter_network, enter_new_network, own_network, tun_device
+from .wire import Counter, Traffic
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,13 +29,13 @@ if t.TYPE_CHECKING:
 #: Nothing that any contestant's configuration would have to quote.
 _USER = FtpUser("bench", "bench-password")
 
-#: Where the relay of a far network stands, and the ports that it carries; enough that none is still in use.
-_RELAY = "127.0.0.2"
-_PASSIVE = (30000, 30999)
+_LOOPBACK = "lo"
+#: The two ends of the line to a far server, out of what RFC 2544 keeps for benchmarks.
+_NEAR, _FAR = "198.18.0.1", "198.18.0.2"
+_LINE = "line0"
+_ROUND_TRIP = 0.02
 
-_CLONE_NEWNET = 0x40000000
-_SIOCSIFFLAGS = 0x8914
-_UP_AND_RUNNING = 0x1 | 0x40
+_SECONDS_TO_SETTLE, _SECONDS_OF_SILENCE = 5.0, 0.1
 
 
 class Network(t.Protocol):
@@ -47,80 +47,155 @@ class Network(t.Protocol):
     def open(self, directory: Path) -> contextlib.AbstractContextManager[FtpServer]:
         """Run the server in *directory*; who is started by this process reaches it until the block ends."""
 
+    def listen(self) -> None:
+        """Take in what is being counted, as has to be done often while anything is carried."""
+
+    def traffic(self) -> Traffic:
+        """Return what has gone over it until now, once nothing more comes."""
+
     def bytes_carried(self) -> int:
         """Return how many bytes have gone over it in both directions, with the headers of TCP and IP."""
 
 
-class Loopback:
-    """The loopback device, one of this process's own where the kernel grants it."""
+class _Counted:
+    """What all networks have in common: one device that everything goes over, and a counter on it."""
+
+    device: str
 
     def __init__(self) -> None:
-        self._is_private = False
+        self._counter: Counter | None = None
+
+    @contextlib.contextmanager
+    def counting(self, server: FtpServer) -> Iterator[None]:
+        """Count what goes to *server* and comes from it until the block ends."""
+        first, last = PASSIVE_PORTS
+        with Counter(self.device, server.port, lambda port: first <= port <= last) as self._counter:
+            yield
+        self._counter = None
+
+    def listen(self) -> None:
+        assert self._counter is not None
+        self._counter.listen()
+
+    def traffic(self) -> Traffic:
+        assert self._counter is not None
+        deadline = time.monotonic() + _SECONDS_TO_SETTLE
+        before = None
+        while before != self._counter.traffic and time.monotonic() < deadline:
+            before = self._counter.traffic
+            time.sleep(_SECONDS_OF_SILENCE)
+            self._counter.listen()
+        return self._counter.traffic
+
+
+class Loopback(_Counted):
+    """The loopback device, one of this process's own where the kernel grants it."""
+
+    device = _LOOPBACK
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_private = True
 
     def __str__(self) -> str:
         return "loopback" if self._is_private else "loopback, shared with whatever else runs on the machine"
 
     @contextlib.contextmanager
     def open(self, directory: Path) -> Iterator[FtpServer]:
-        self._is_private = self._is_private or _enter_own_network()
-        with pure_ftpd(directory, users=[_USER]) as server:
+        with (
+            own_network() as self._is_private,
+            pure_ftpd.pure_ftpd(directory, users=[_USER]) as server,
+            self.counting(server),
+        ):
             yield server
 
     def bytes_carried(self) -> int:
-        for line in Path("/proc/self/net/dev").read_text("ascii").splitlines():
-            name, _colon, counters = line.strip().partition(":")
-            if name == "lo":
-                # What is sent over loopback is received there: one of the two counters is both directions.
-                return int(counters.split()[0])
-        message = "This machine has no loopback device."
-        raise OSError(message)
+        # What is sent over loopback is received there: one of the two counters is both directions.
+        received, _sent = _counters_of(self.device)
+        return received
 
 
-class Far(Loopback):
-    """A server some way off: a relay on this machine gives every byte and every connection its time."""
+class Far(_Counted):
+    """A server some way off, in a network of its own: a relay gives every packet its time."""
 
-    def __init__(self, round_trip: float) -> None:
+    device = _LINE
+
+    def __init__(self, round_trip: float = _ROUND_TRIP) -> None:
         super().__init__()
         self._round_trip = round_trip
 
     def __str__(self) -> str:
-        return f"a round trip of {self._round_trip * 1000:.0f} ms, by a relay on {super().__str__()}"
+        return f"a line with a round trip of {self._round_trip * 1000:.0f} ms"
 
     @contextlib.contextmanager
     def open(self, directory: Path) -> Iterator[FtpServer]:
-        self._is_private = self._is_private or _enter_own_network()
-        certificate = Authority(directory / "tls").issue(LOOPBACK, _RELAY)
-        passive = f"{_PASSIVE[0]}:{_PASSIVE[1]}"
-        with pure_ftpd(directory, users=[_USER], certificate=certificate, arguments=["-p", passive]) as server:
-            spans = [str(server.port), f"{_PASSIVE[0]}-{_PASSIVE[1]}"]
-            command = [sys.executable, "-m", "benchmarks.relay", _RELAY, server.host, str(self._round_trip), *spans]
-            with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as relay:
-                assert relay.stdout is not None
-                if relay.stdout.readline() != b"ready\n":
-                    message = "The relay did not come up."
-                    raise ServerError(message)
-                yield replace(server, host=_RELAY)
-                assert relay.stdin is not None
-                relay.stdin.close()
+        with contextlib.ExitStack() as stack:
+            if not stack.enter_context(own_network()):
+                message = "The kernel grants no network of our own, which a far server needs."
+                raise ServerError(message)
+            near = stack.enter_context(tun_device(self.device, _NEAR))
+            here = stack.enter_context(current_network())
+            enter_new_network()
+            far = stack.enter_context(tun_device(self.device, _FAR))
+            certificate = Authority(directory / "tls").issue(_FAR)
+            server = stack.enter_context(
+                pure_ftpd.pure_ftpd(directory, users=[_USER], certificate=certificate, host=_FAR)
+            )
+            enter_network(here)
+            stack.enter_context(_relay(self._round_trip, near, far))
+            stack.enter_context(self.counting(server))
+            yield server
+
+    def bytes_carried(self) -> int:
+        return sum(_counters_of(self.device))
 
 
-def _enter_own_network() -> bool:
-    """Give this process and those it starts a network with nothing but loopback, and tell whether that was granted.
+@contextlib.contextmanager
+def _relay(round_trip: float, near: int, far: int) -> Iterator[None]:
+    """Carry packets between two devices until the block ends."""
+    words = [sys.executable, "-m", "benchmarks.relay", str(round_trip), str(near), str(far)]
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=(near, far), start_new_session=True
+    ) as relay:
+        assert relay.stdin is not None
+        assert relay.stdout is not None
+        try:
+            if relay.stdout.readline() != b"ready\n":
+                message = "The relay did not come up."
+                raise ServerError(message)
+            yield
+        finally:
+            relay.stdin.close()
 
-    The counters there know of nobody else, and a delay laid on it disturbs nobody.
-    """
-    if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET) != 0:
-        return False
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", _UP_AND_RUNNING))
-    return True
+
+def _counters_of(device: str) -> tuple[int, int]:
+    """Return the bytes that a device of this network has received and sent, with all headers."""
+    for line in Path("/proc/thread-self/net/dev").read_text("ascii").splitlines():
+        name, _colon, counters = line.strip().partition(":")
+        if name == device:
+            columns = counters.split()
+            return int(columns[0]), int(columns[8])
+    message = f"This machine has no device {device}."
+    raise OSError(message)
 
 
 def why_unavailable() -> str | None:
     """Say in one sentence why nothing can be measured here, or return None."""
     if os.geteuid() != 0:
         return "Only root can start the FTP server that everything is measured against."
-    return None
+    return pure_ftpd.why_unavailable()  # which also fetches it if need be: our own networks lead nowhere
 
 
-NETWORKS: dict[str, Callable[[], Network]] = {"loopback": Loopback, "far": lambda: Far(0.02)}
+def why_not_far() -> str | None:
+    """Say in one sentence why there can be no far server here, or return None."""
+    with own_network() as is_granted:
+        if not is_granted:
+            return "The kernel grants no network of our own."
+        try:
+            with tun_device(_LINE, _NEAR):
+                return None
+        except OSError as error:
+            return f"There can be no TUN device: {error}."
+
+
+NETWORKS: dict[str, Callable[[], Network]] = {"loopback": Loopback, "far": Far}

@@ -8,33 +8,31 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import time
 import typing as t
 from dataclasses import dataclass
 
 from .contestants import Contestant, Place
 from .measure import FailedError, Figure, measure, run, shortened
-from .trees import fingerprint, only_file
+from .trees import Fingerprint, fingerprint, only_file, rest
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path, PurePosixPath
+    from pathlib import Path
 
     from tests.servers.server import FtpServer
 
     from .measure import Command
     from .networks import Network
-    from .trees import Fingerprint, Tree
+    from .trees import Tree
+
+_Result = t.TypeVar("_Result")
 
 FULL = "full backup"
 UNCHANGED = "nothing changed"
+CHANGED = "one per cent changed"
 RESTORE_ALL = "restore all"
 RESTORE_ONE = "restore one file"
-CHANGED = "one per cent changed"
-WORKS = (FULL, UNCHANGED, RESTORE_ALL, RESTORE_ONE, CHANGED)
-
-#: Longer than any file system's clock takes to tick, so that nobody must take a change for a racy one.
-_SECONDS_TO_REST = 2
+WORKS = (FULL, UNCHANGED, CHANGED, RESTORE_ALL, RESTORE_ONE)
 
 
 @dataclass(frozen=True)
@@ -46,34 +44,43 @@ class Failure:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one contestant's work cost in one round; None if it has no such thing."""
+    """What one contestant's work cost in one round of a course."""
 
+    course: str
     turn: int
     work: str
     contestant: str
-    result: Figure | Failure | None
+    result: Figure | Failure
 
 
 class Race:
     """Contestants that back up one tree over one network, each with a directory of its own on the server."""
 
     def __init__(
-        self, contestants: Sequence[Contestant], tree: Tree, network: Network, server: FtpServer, scratch: Path
+        self,
+        contestants: Sequence[Contestant],
+        course: str,
+        tree: Tree,
+        network: Network,
+        server: FtpServer,
+        scratch: Path,
     ) -> None:
         self._contestants = contestants
+        self._course = course
         self._tree = tree
         self._network = network
         self._server = server
         self._scratch = scratch
         self._source = scratch / "source"
+        self._current = Fingerprint(0, 0, "")
         self._failures: dict[str, Failure] = {}
 
     def make_tree(self) -> Fingerprint:
         """Make the tree that is backed up."""
         self._source.mkdir()
         self._tree.make(self._source)
-        time.sleep(_SECONDS_TO_REST)
-        return fingerprint(self._source)
+        self._current = self._rested()
+        return self._current
 
     def round(self, turn: int) -> list[Measurement]:
         """Let everybody do every work once, from an empty server on; who begins changes from round to round."""
@@ -84,25 +91,25 @@ class Race:
             self._attempt(contestant, self._prepare)
 
         measurements = []
-        current = fingerprint(self._source)
-        changed = self._tree.sample
-        deeds: dict[str, Callable[[Contestant], Figure | None]] = {
-            FULL: self._back_up,
-            UNCHANGED: self._back_up_again,
-            RESTORE_ALL: lambda contestant: self._restore_all(contestant, current),
-            RESTORE_ONE: lambda contestant: self._restore_one(contestant, self._tree.sample),
-            CHANGED: lambda contestant: self._back_up_changes(contestant, changed),
-        }
-        for work, deed in deeds.items():
+        for work, deed in self._deeds().items():
             if work == CHANGED:
-                changed = self._change(turn)
+                self._change(turn)
             for contestant in order:
                 result = self._attempt(contestant, deed)
-                measurements.append(Measurement(turn, work, contestant.name, result))
+                measurements.append(Measurement(self._course, turn, work, contestant.name, result))
                 print(f"round {turn}: {work}: {contestant.name}: {_told(result)}", file=sys.stderr, flush=True)
         return measurements
 
-    def _attempt(self, contestant: Contestant, deed: Callable[[Contestant], Figure | None]) -> Figure | Failure | None:
+    def _deeds(self) -> dict[str, Callable[[Contestant], Figure]]:
+        return {
+            FULL: self._back_up,
+            UNCHANGED: self._back_up,
+            CHANGED: self._back_up,
+            RESTORE_ALL: self._restore_all,
+            RESTORE_ONE: self._restore_one,
+        }
+
+    def _attempt(self, contestant: Contestant, deed: Callable[[Contestant], _Result]) -> _Result | Failure:
         """Do *deed*; who has failed once in a round has nothing to go on with."""
         if contestant.name not in self._failures:
             try:
@@ -121,34 +128,23 @@ class Race:
             directory.mkdir(parents=True)
         os.chown(place.server.root, owner.st_uid, owner.st_gid)
         for command in contestant.prepare(place):
-            run(command, self._scratch)
+            run(command, self._scratch, self._network.listen)
 
     def _back_up(self, contestant: Contestant) -> Figure:
         return self._measure(contestant.back_up(self._place(contestant)))
 
-    def _back_up_again(self, contestant: Contestant) -> Figure | None:
-        return self._back_up(contestant) if contestant.sends_changes else None
-
-    def _back_up_changes(self, contestant: Contestant, changed: PurePosixPath) -> Figure | None:
-        """Measure a backup of what changed, and see by one of the changed files that it was made."""
-        if not contestant.sends_changes:
-            return None
-        figure = self._back_up(contestant)
-        self._restore_one(contestant, changed)
-        return figure
-
-    def _restore_all(self, contestant: Contestant, wanted: Fingerprint) -> Figure:
+    def _restore_all(self, contestant: Contestant) -> Figure:
         target = self._empty_target()
         place = self._place(contestant)
         figure = self._measure(contestant.restore_all(place, target))
         found = fingerprint(contestant.restored_tree(place, target))
-        if found != wanted:
+        if found != self._current:
             message = f"It restored {found.files} files of {found.bytes} bytes, and not the tree that was backed up."
             raise FailedError(message)
         return figure
 
-    def _restore_one(self, contestant: Contestant, path: PurePosixPath) -> Figure:
-        target = self._empty_target()
+    def _restore_one(self, contestant: Contestant) -> Figure:
+        target, path = self._empty_target(), self._tree.sample
         figure = self._measure(contestant.restore_one(self._place(contestant), path, target))
         if only_file(target).read_bytes() != (self._source / path).read_bytes():
             message = f"It restored {path} with another content than it has."
@@ -158,13 +154,15 @@ class Race:
     # -- what they need
 
     def _measure(self, command: Command) -> Figure:
-        return measure(command, self._scratch, self._network.bytes_carried)
+        return measure(command, self._scratch, self._network)
 
-    def _change(self, turn: int) -> PurePosixPath:
-        changed = self._tree.change(self._source, turn)
-        time.sleep(_SECONDS_TO_REST)
-        fingerprint(self._source)
-        return changed
+    def _change(self, turn: int) -> None:
+        self._tree.change(self._source, turn)
+        self._current = self._rested()
+
+    def _rested(self) -> Fingerprint:
+        rest()
+        return fingerprint(self._source)
 
     def _place(self, contestant: Contestant) -> Place:
         name = f"contestant{self._contestants.index(contestant)}"
@@ -177,7 +175,5 @@ class Race:
         return target
 
 
-def _told(result: Figure | Failure | None) -> str:
-    if isinstance(result, Figure):
-        return f"{result.seconds:.2f} s"
-    return result.reason if result else "no such thing"
+def _told(result: Figure | Failure) -> str:
+    return f"{result.seconds:.2f} s" if isinstance(result, Figure) else result.reason

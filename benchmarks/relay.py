@@ -1,100 +1,77 @@
 # Copyright (c) 2026, the stowage.ftp_backup contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A relay that makes a server on this machine far away: every byte takes its time, and so does every connection.
+"""A relay that makes a server on this machine far away: it carries packets between two TUN devices, each in its time.
 
-It stands at another loopback address than the server, on the same ports, so that neither the client nor the server has
-to know of it, and TLS goes through untouched. It gives latency alone: no loss, and no limit on what is carried.
+The devices stand in two networks of their own, so TCP goes from end to end: it begins slowly and waits for its
+acknowledgements as over any long line. The relay gives latency alone: no loss, and no limit on what is carried.
 
-As a program: ``python -m benchmarks.relay ADDRESS SERVER ROUND_TRIP PORT [FIRST-LAST ...]``; it prints a line when it
-is ready, and ends with its standard input.
+As a program: ``python -m benchmarks.relay ROUND_TRIP DESCRIPTOR DESCRIPTOR``, with the descriptors of the devices; it
+prints a line when it is ready, and ends with its standard input.
 """
 
 from __future__ import annotations
 
-import asyncio
-import socket
+import os
+import select
 import sys
+import time
+import typing as t
+from collections import deque
 from contextlib import suppress
 
-_PIECE = 256 * 1024
-_BACKLOG = 128
-_AHEAD = 400  # pieces on their way at once, in one direction of one connection
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
 
-# What is on its way: when it arrives, and what it is; nothing at all is the end.
-_Way = asyncio.Queue["tuple[float, bytes]"]
+#: The largest packet that a device gives, with the header that tells how it is to be cut.
+_PACKET = 64 * 1024 + 64
 
 
 class Relay:
-    """Carries connections from *address* to *server*, where a round trip takes so many seconds."""
+    """Carries packets between *near* and *far*, which takes so many seconds there and back."""
 
-    def __init__(self, address: str, server: str, round_trip: float) -> None:
-        self._address = address
-        self._server = server
-        self._round_trip = round_trip
+    def __init__(self, near: int, far: int, round_trip: float) -> None:
+        self._other = {near: far, far: near}
+        self._seconds = round_trip / 2
+        # What is on its way: when it arrives, where, and what it is. All take the same time, so the first is due first.
+        self._way: deque[tuple[float, int, bytes]] = deque()
 
-    async def listen(self, port: int) -> None:
-        """Take connections to *port* from now on."""
-
-        async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            with suppress(OSError, asyncio.CancelledError):  # either side may go whenever it likes, and so may we
-                await self._carry(port, reader, writer)
-            writer.close()
-
-        await asyncio.start_server(carry, self._address, port, limit=_PIECE, backlog=_BACKLOG)
-
-    async def _carry(self, port: int, near_in: asyncio.StreamReader, near_out: asyncio.StreamWriter) -> None:
-        # To the client its connection stood at once, which takes a round trip; the server sees it half a one later.
-        await asyncio.sleep(1.5 * self._round_trip)
-        far_in, far_out = await asyncio.open_connection(self._server, port, limit=_PIECE)
-        for writer in (near_out, far_out):
-            writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        try:
-            await asyncio.gather(self._pass_on(near_in, far_out), self._pass_on(far_in, near_out))
-        finally:
-            far_out.close()
-
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        way: _Way = asyncio.Queue(_AHEAD)
-        await asyncio.gather(self._depart(reader, way), _arrive(way, writer))
-
-    async def _depart(self, reader: asyncio.StreamReader, way: _Way) -> None:
+    def carry_until(self, stop: int) -> None:
+        """Carry all that comes until *stop* can be read."""
+        for descriptor in self._other:
+            os.set_blocking(descriptor, False)
         while True:
-            piece = await reader.read(_PIECE)
-            await way.put((asyncio.get_running_loop().time() + self._round_trip / 2, piece))
-            if not piece:
+            ready, _, _ = select.select([*self._other, stop], [], [], self._wait())
+            if stop in ready:
                 return
+            for descriptor in ready:
+                self._depart(descriptor)
+            self._arrive()
+
+    def _wait(self) -> float | None:
+        return max(0.0, self._way[0][0] - time.monotonic()) if self._way else None
+
+    def _depart(self, descriptor: int) -> None:
+        due = time.monotonic() + self._seconds
+        self._way.extend((due, self._other[descriptor], packet) for packet in _packets(descriptor))
+
+    def _arrive(self) -> None:
+        while self._way and self._way[0][0] <= time.monotonic():
+            _due, descriptor, packet = self._way.popleft()
+            os.write(descriptor, packet)
 
 
-async def _arrive(way: _Way, writer: asyncio.StreamWriter) -> None:
-    loop = asyncio.get_running_loop()
-    while True:
-        due, piece = await way.get()
-        if (wait := due - loop.time()) > 0:
-            await asyncio.sleep(wait)
-        if not piece:
-            with suppress(OSError):
-                writer.write_eof()
-            return
-        writer.write(piece)
-        await writer.drain()
+def _packets(descriptor: int) -> Iterator[bytes]:
+    """Yield what *descriptor* has now, not so much that nobody else has a turn."""
+    with suppress(BlockingIOError):
+        for _ in range(64):
+            yield os.read(descriptor, _PACKET)
 
 
-async def serve(relay: Relay, ports: list[int]) -> None:
-    """Listen on all *ports* until standard input ends."""
-    for port in ports:
-        await relay.listen(port)
+def main(round_trip: str, near: str, far: str) -> None:
+    """Carry packets between the two descriptors until standard input ends."""
     print("ready", flush=True)
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-
-
-def main(address: str, server: str, round_trip: str, *spans: str) -> None:
-    """Carry connections to every port in *spans*, single ones or the first and the last of many."""
-    ports: list[int] = []
-    for span in spans:
-        first, _dash, last = span.partition("-")
-        ports += range(int(first), int(last or first) + 1)
-    asyncio.run(serve(Relay(address, server, float(round_trip)), ports))
+    Relay(int(near), int(far), float(round_trip)).carry_until(sys.stdin.fileno())
 
 
 if __name__ == "__main__":

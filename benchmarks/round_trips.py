@@ -30,7 +30,7 @@ if t.TYPE_CHECKING:
 
 _ROUND_TRIP = 0.25
 _ROUNDS = 5
-_SIZE = 16 * 1024  # small enough that no window of TCP has to open for it
+_SIZE = 8 * 1024  # small enough that no window of TCP has to open for it
 _HERE = PurePosixPath()
 
 

@@ -13,70 +13,100 @@ from .measure import Figure
 from .race import WORKS, Failure
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from .race import Measurement
 
-_MIB = 1024 * 1024
-_HEADER = ("work", "program", "seconds", "range", "of tar \\| curl", "processor s", "memory MiB", "network MiB")
-_NO_SUCH_THING = "always sends everything"
+_MB = 1_000_000
+#: What :func:`costs` returns.
+COSTS = ("processor s", "memory MB", "sent MB", "received MB", "connections")
+_HEADER = ("where", "work", "program", "seconds", "range", "of tar | curl", *COSTS)
 
 
 def table(measurements: Sequence[Measurement], missing: dict[str, list[str]]) -> str:
     """Return the medians of *measurements*, the fastest first; *missing* names what is not installed by contestant."""
-    lines = [_row(_HEADER), "|---|---|" + "---:|" * (len(_HEADER) - 2)]
-    for work in WORKS:
-        rows = list(_rows([measurement for measurement in measurements if measurement.work == work], missing))
-        lines += [_row((work if number == 0 else "", *row)) for number, row in enumerate(rows)]
+    rows: list[Sequence[str]] = []
+    for course in dict.fromkeys(measurement.course for measurement in measurements):
+        for work in WORKS:
+            ours = [each for each in measurements if (each.course, each.work) == (course, work)]
+            rows += [(course, work, *row) for row in _rows(ours, missing)]
+    return markdown(_HEADER, rows, texts=3)
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], *, texts: int) -> str:
+    """Return a table whose first *texts* columns are text; what of it is as in the row above is left out.
+
+    The last of them is never left out. A row may be short.
+    """
+    lines = [_line(header), "|" + "---|" * texts + "---:|" * (len(header) - texts)]
+    above: Sequence[str] = [""] * texts
+    for row in rows:
+        same = next(n for n in range(texts) if n == texts - 1 or row[n] != above[n])
+        shown = [*[""] * same, *row[same:], *[""] * (len(header) - len(row))]
+        lines.append(_line(shown))
+        above = row
     return "\n".join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    escaped = (cell.replace("|", "\\|") for cell in cells)
+    return f"| {' | '.join(escaped)} |"
 
 
 def _rows(measurements: Sequence[Measurement], missing: dict[str, list[str]]) -> Iterator[tuple[str, ...]]:
     """Yield the rows of one work: those with figures by their seconds, then those without."""
-    by_name: dict[str, list[Figure | Failure | None]] = {}
+    by_name: dict[str, list[Figure | Failure]] = {}
     for measurement in measurements:
         by_name.setdefault(measurement.contestant, []).append(measurement.result)
     figures = {name: found for name, results in by_name.items() if (found := _figures(results))}
-    measure = _median(figures.get(TarCurl.name, []))
-    for name, found in sorted(figures.items(), key=lambda item: _median(item[1]) or 0):
-        yield (_escaped(name), *_cells(found, measure))
-    for name in by_name.keys() - figures.keys():
-        yield (_escaped(name), _why_not(by_name[name]), *[""] * (len(_HEADER) - 3))
+    measure = figures.get(TarCurl.name)
+    for name, found in sorted(figures.items(), key=lambda item: seconds(item[1])):
+        share = f"{seconds(found) / seconds(measure):.1f} times" if measure else ""
+        yield (name, f"{seconds(found):.2f}", span(found), share, *costs(found))
+    for name, results in by_name.items():
+        if name not in figures:
+            yield (name, next(f"failed: {each.reason}" for each in results if isinstance(each, Failure)))
     for name, programs in missing.items():
-        yield (_escaped(name), f"not installed: {', '.join(programs)}", *[""] * (len(_HEADER) - 3))
+        yield (name, f"not installed: {', '.join(programs)}")
 
 
-def _figures(results: Sequence[Figure | Failure | None]) -> list[Figure]:
+def _figures(results: Sequence[Figure | Failure]) -> list[Figure]:
     """Return the figures if every run has one: a work that failed once has no median."""
     figures = [result for result in results if isinstance(result, Figure)]
     return figures if len(figures) == len(results) else []
 
 
-def _median(figures: Sequence[Figure]) -> float | None:
-    return statistics.median(figure.seconds for figure in figures) if figures else None
+# -- medians
 
 
-def _cells(figures: Sequence[Figure], measure: float | None) -> tuple[str, ...]:
-    seconds = [figure.seconds for figure in figures]
-    median = statistics.median(seconds)
+def seconds(figures: Sequence[Figure]) -> float:
+    """Return how long it took."""
+    return _median(figures, lambda figure: figure.seconds)
+
+
+def span(figures: Sequence[Figure]) -> str:
+    """Return the fastest and the slowest."""
+    each = [figure.seconds for figure in figures]
+    return f"{min(each):.2f} to {max(each):.2f}"
+
+
+def processor(figures: Sequence[Figure]) -> float:
+    """Return how long all processors took."""
+    return _median(figures, lambda figure: figure.processor)
+
+
+def costs(figures: Sequence[Figure]) -> tuple[str, ...]:
+    """Return what else it took: processors, memory, and what went over the network."""
+    control = _median(figures, lambda figure: figure.traffic.control)
+    connections = _median(figures, lambda figure: figure.traffic.data)
     return (
-        f"{median:.2f}",
-        f"{min(seconds):.2f} to {max(seconds):.2f}",
-        f"{median / measure:.1f} times" if measure else "",
-        f"{statistics.median(figure.processor for figure in figures):.2f}",
-        f"{statistics.median(figure.memory for figure in figures) / _MIB:.0f}",
-        f"{statistics.median(figure.carried for figure in figures) / _MIB:.2f}",
+        f"{processor(figures):.2f}",
+        f"{_median(figures, lambda figure: figure.memory) / _MB:.0f}",
+        f"{_median(figures, lambda figure: figure.traffic.sent) / _MB:.3f}",
+        f"{_median(figures, lambda figure: figure.traffic.received) / _MB:.3f}",
+        f"{control:.0f} + {connections:.0f}",
     )
 
 
-def _why_not(results: Sequence[Figure | Failure | None]) -> str:
-    reasons = [result.reason for result in results if isinstance(result, Failure)]
-    return f"failed: {_escaped(reasons[0])}" if reasons else _NO_SUCH_THING
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|")
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+def _median(figures: Sequence[Figure], of: Callable[[Figure], float]) -> float:
+    return statistics.median(of(figure) for figure in figures)

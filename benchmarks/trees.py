@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import time
 import typing as t
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -18,6 +19,8 @@ if t.TYPE_CHECKING:
 _MIB = 1024 * 1024
 _SMALLEST, _BIGGEST = 512, 12 * 1024
 _FILES_A_DIRECTORY = 40
+_TINY_FILES_A_DIRECTORY = 100
+_LARGEST_TINY = 2048
 _STOCK_WORDS = 2_000_000
 _PIECE = 32 * 1024
 
@@ -34,8 +37,8 @@ class Tree(t.Protocol):
     def make(self, root: Path) -> None:
         """Write it below *root*, which is empty."""
 
-    def change(self, root: Path, turn: int) -> PurePosixPath:
-        """Change one per cent of it, each *turn* to other content, and return a small file that is among it."""
+    def change(self, root: Path, turn: int) -> None:
+        """Change one per cent of it, each *turn* to other content."""
 
     @property
     def sample(self) -> PurePosixPath:
@@ -72,20 +75,18 @@ class MixedTree:
             path = root / _large(number)
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("wb") as file:
-                file.writelines(text.pieces(self.large_size) if number % 2 else _noise(chance, self.large_size))
+                file.writelines(text.pieces(self.large_size) if number % 2 else noise(chance, self.large_size))
 
-    def change(self, root: Path, turn: int) -> PurePosixPath:
+    def change(self, root: Path, turn: int) -> None:
         """Write every hundredth small file anew, and one per cent of the large ones' bytes, in the middle of one."""
         chance = random.Random(f"{self.seed} {turn}")
         text = Text(chance)
-        chosen = [self._small(number) for number in range(0, self.small_files, 100)]
-        for path in chosen:
-            (root / path).write_bytes(text.fresh(chance.randint(_SMALLEST, _BIGGEST)))
+        for number in range(0, self.small_files, 100):
+            (root / self._small(number)).write_bytes(text.fresh(chance.randint(_SMALLEST, _BIGGEST)))
         if self.large_files:
             with (root / _large(0)).open("r+b") as file:
                 file.seek(self.large_size // 3)
-                file.writelines(_noise(chance, self.large_files * self.large_size // 100))
-        return chosen[-1]
+                file.writelines(noise(chance, self.large_files * self.large_size // 100))
 
     def _small(self, number: int) -> PurePosixPath:
         directory = number // _FILES_A_DIRECTORY
@@ -96,7 +97,7 @@ def _large(number: int) -> PurePosixPath:
     return PurePosixPath(f"large/image{number}.bin")
 
 
-def _noise(chance: random.Random, size: int) -> Iterator[bytes]:
+def noise(chance: random.Random, size: int) -> Iterator[bytes]:
     """Yield *size* bytes that nothing can compress."""
     for start in range(0, size, _MIB):
         yield chance.randbytes(min(_MIB, size - start))
@@ -127,6 +128,58 @@ class Text:
 
 
 @dataclass(frozen=True)
+class TinyTree:
+    """So many files of up to 2 KiB that nothing counts but their number; they are made quickly and no two are alike."""
+
+    files: int
+
+    def __str__(self) -> str:
+        return f"{self.files:,} tiny files"
+
+    def scaled(self, divisor: int) -> TinyTree:
+        return replace(self, files=self.files // divisor)
+
+    @property
+    def sample(self) -> PurePosixPath:
+        return PurePosixPath(_tiny(self.files // 2))
+
+    @property
+    def some(self) -> Iterator[PurePosixPath]:
+        """Name files enough to compare where comparing all would take too long, changed ones among them."""
+        return (PurePosixPath(_tiny(number)) for number in range(0, self.files, max(1, self.files // 1000)))
+
+    def make(self, root: Path) -> None:
+        for directory in range(0, self.files, _TINY_FILES_A_DIRECTORY):
+            (root / _tiny(directory)).parent.mkdir(parents=True)
+        for number in range(self.files):
+            _write(f"{root}/{_tiny(number)}", _tiny_content(number, 0))
+
+    def change(self, root: Path, turn: int) -> None:
+        for number in range(0, self.files, 100):
+            _write(f"{root}/{_tiny(number)}", _tiny_content(number, turn + 1))
+
+
+def _tiny(number: int) -> str:
+    directory = number // _TINY_FILES_A_DIRECTORY
+    return f"{directory // 100:03d}/{directory % 100:02d}/{number:07d}.txt"
+
+
+def _tiny_content(number: int, version: int) -> bytes:
+    """Return content that differs between files and versions; some of it is empty, as some files are."""
+    line = b"%07d %d the same as in all others\n" % (number, version)
+    size = (number * 7919 + version) % (_LARGEST_TINY + 1)
+    return (line * (size // len(line) + 1))[:size]
+
+
+def _write(path: str, content: bytes) -> None:
+    """Write a file with as few calls as can be: there may be a million of them."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    if content:
+        os.write(descriptor, content)
+    os.close(descriptor)
+
+
+@dataclass(frozen=True)
 class Fingerprint:
     """How many files a tree has, how big they are together, and a digest of all names and contents."""
 
@@ -145,6 +198,17 @@ def fingerprint(root: Path) -> Fingerprint:
         size += path.stat().st_size
         digest.update(f"{path.relative_to(root)}\0{content}\n".encode())
     return Fingerprint(len(paths), size, digest.hexdigest())
+
+
+def count(root: Path) -> tuple[int, int]:
+    """Return how many files there are below *root*, and how many bytes they have together."""
+    sizes = [path.stat().st_size for path in _files(root)]
+    return len(sizes), sum(sizes)
+
+
+def rest() -> None:
+    """Wait longer than any file system's clock takes to tick, so that nobody must take a change for a racy one."""
+    time.sleep(2)
 
 
 def only_file(root: Path) -> Path:
