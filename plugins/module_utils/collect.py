@@ -11,75 +11,84 @@ import stat
 import typing as t
 from collections import deque
 
+from .native.cuts import MAX_SEGMENT, segments
 from .native.entries import FILE, HARD_LINK, Entry, Place, order_key
-from .native.volumes import SEGMENT_SIZE, WHOLE_FILE_LIMIT, PendingPlace
-from .scan import UNKNOWN, Found, entry_of, inode_of, is_below, open_found
+from .native.volumes import PendingPlace
+from .scan import UNKNOWN, Found, entry_of, entry_of_open, inode_of, is_below, open_found, told
+from .sparse import extents_of, may_be_sparse, readers
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from .native.damage import Condition
+    from .native.pool import ContentTable
     from .native.volumes import Packer
     from .scan import Note
 
     AnyPlace = t.Union[Place, PendingPlace]
 
 _QUEUE = 20_000
+_ATTEMPTS = 3  # to read a small file while nobody writes it
+_CHANGED = "it changed while it was read"
+_UNSIZED_LIMIT = MAX_SEGMENT  # of what tells no size and yet has a content, as in /proc
 
 
 class Change(t.NamedTuple):
-    """Something found, what the base has under the same path, and whether its content is surely the same."""
+    """Something found, what the base has under the same path, and whether its content is surely the same.
 
-    found: Found
+    Without *found*, it is *base* that is taken over: nobody could look whether it is still there.
+    """
+
+    found: Found | None
     base: Entry | None
     is_same: bool
 
 
-def compare(found: Iterator[Found], base: Iterator[Entry], absent: frozenset[str]) -> Iterator[Change]:
+def compare(
+    found: Iterator[Found], base: Iterator[Entry], condition: Condition, *, trusts_times: bool = True
+) -> Iterator[Change]:
     """Yield each thing *found* beside what *base* has under its path; both come in the order of a manifest.
 
-    Content that lies in one of the *absent* volumes does not count as there. What *base* has below a directory that
-    could not be looked into is taken for found, and marked.
+    Content that the *condition* of the pool does not let stand is not the same. What *base* has below a directory that
+    could not be looked into is taken over. With *trusts_times*, a file whose times, size and inode are the same is.
     """
     old = next(base, None)
     for new in found:
-        path = new.entry.path
-        key = order_key(path)
-        while old is not None and order_key(old.path) < key:
-            old = next(base, None)
-        if new.entry.kind != UNKNOWN:
+        path = new.path
+        if old is not None and old.path != path:
+            key = order_key(path)
+            while old is not None and order_key(old.path) < key:
+                old = next(base, None)
+        if new.kind != UNKNOWN:
             match = None
             if old is not None and old.path == path:
                 match = old if old.has_content else None
                 old = next(base, None)
-            yield Change(new, match, match is not None and _is_same(new.entry, match, absent))
+            is_same = trusts_times and match is not None and _is_same(new, match) and not condition.wants_again(match)
+            yield Change(new, match, is_same)
         while new.is_closed and old is not None and is_below(old.path, path):
-            if not _is_in(absent, old):
-                yield _carried_over(old)
+            if not condition.has_lost(old):
+                yield Change(None, old, is_same=True)
             old = next(base, None)
 
 
-def _is_same(new: Entry, old: Entry, absent: frozenset[str]) -> bool:
+def _is_same(new: Found, old: Entry) -> bool:
+    status = new.status
     return (
-        new.kind == FILE
-        and new.size == old.size
-        and new.mtime == old.mtime
-        and new.ctime == old.ctime
-        and new.inode == old.inode
+        status is not None
+        and new.kind == FILE
+        and status.st_mtime_ns == old.mtime
+        and status.st_size == old.size
+        and status.st_ctime_ns == old.ctime
+        and inode_of(status) == old.inode
         and not old.is_racy
         and not old.is_stale
-        and not (absent and _is_in(absent, old))
     )
 
 
-def _is_in(absent: frozenset[str], old: Entry) -> bool:
-    return any(place.volume in absent for place in old.places)
-
-
-def _carried_over(old: Entry) -> Change:
+def _taken_over(old: Entry) -> Entry:
     """Return *old* as if it had been found; each hard link stands alone, for what it led to may have gone."""
-    if not old.has_content:
-        return Change(Found(old, 1), None, is_same=False)
-    return Change(Found(_stale(old)._replace(places=()), 1), old, is_same=True)
+    return _stale(old) if old.has_content else old
 
 
 def _stale(old: Entry) -> Entry:
@@ -87,31 +96,56 @@ def _stale(old: Entry) -> Entry:
 
 
 class Collector:
-    """Turns changes into entries, in order; *write* gets each once the places of its content are known."""
+    """Turns changes into entries, in order; *write* gets each once the places of its content are known.
 
-    def __init__(self, packer: Packer, write: Callable[[Entry], None], note: Note, absent: frozenset[str]) -> None:
+    With a *table*, content that it knows is not packed, wherever it stood; without, what its path had before is not.
+    """
+
+    def __init__(
+        self,
+        packer: Packer,
+        write: Callable[[Entry], None],
+        note: Note,
+        condition: Condition,
+        table: ContentTable | None = None,
+    ) -> None:
         self._packer = packer
         self._write = write
         self._note = note
-        self._absent = absent
+        self._condition = condition
+        self._table = table
         self._queue: deque[tuple[Entry, list[AnyPlace]]] = deque()
+        self._pending: dict[str, PendingPlace] = {}
         self._linked: dict[str, tuple[Entry, list[AnyPlace]]] = {}
 
     def collect(self, change: Change) -> None:
         """Take *change* into the restore point."""
-        entry = change.found.entry
-        if entry.kind != FILE:
-            self._append(entry, [])
+        found, base = change.found, change.base
+        if found is None:
+            if base is not None:
+                self._append(_taken_over(base), list(base.places))
             return
-        first = self._linked.get(entry.inode) if change.found.links > 1 else None
-        if first is not None and _is_other_name(entry, first[0]):
-            self._append(_linked_to(first[0], entry), first[1])
+        if found.kind != FILE or found.status is None:
+            self._append_special(found)
             return
-        taken = self._content(entry, change)
+        links = found.status.st_nlink
+        first = self._linked.get(inode_of(found.status)) if links > 1 else None
+        if first is not None and _is_other_name(found.status, first[0]):
+            self._append(_linked_to(first[0], found.path), first[1])
+            return
+        taken = self._taken(found, change)
         if taken is not None:
             self._append(*taken)
-            if change.found.links > 1:
+            if links > 1:
                 self._linked[taken[0].inode] = taken
+
+    def _append_special(self, found: Found) -> None:
+        try:
+            entry = entry_of(found)
+        except OSError as error:
+            self._note(found.path, told(error))
+        else:
+            self._append(entry, [])
 
     def _append(self, entry: Entry, places: list[AnyPlace]) -> None:
         self._queue.append((entry, places))
@@ -130,106 +164,159 @@ class Collector:
                     if not wait:
                         return
                     place.frame.volume.wait_for(place.frame)
-            several = len(places) > 1
-            settled = tuple(p.place(with_digest=several) if isinstance(p, PendingPlace) else p for p in places)
-            self._write(entry._replace(places=settled) if settled else entry)
+            self._write(self._settled(entry, places) if places else entry)
             self._queue.popleft()
 
-    def finish(self) -> None:
-        """End the last volume and write what is still waiting."""
+    def _settled(self, entry: Entry, places: list[AnyPlace]) -> Entry:
+        several = len(places) > 1
+        settled = []
+        for place in places:
+            if not isinstance(place, PendingPlace):
+                settled.append(place)
+                continue
+            settled.append(place.place(with_digest=several))
+            if self._table is not None and self._pending.pop(place.digest, None) is not None:
+                self._table.add(place.digest, place.place(with_digest=True))
+        return entry._replace(places=tuple(settled))
+
+    def settle(self) -> None:
+        """End the open volume and write everything that was collected so far."""
         self._packer.close_volume()
         self._drain(wait=True)
 
     # -- content
 
-    def _content(self, entry: Entry, change: Change) -> tuple[Entry, list[AnyPlace]] | None:
-        """Return *entry* with its digest and places; None if it cannot be read and never could."""
+    def _taken(self, found: Found, change: Change) -> tuple[Entry, list[AnyPlace]] | None:
+        """Return the entry of the file *found* with its places; None if it cannot be read and never could."""
         base = change.base
         if change.is_same and base is not None:
-            return entry._replace(digest=base.digest, is_racy=False), list(base.places)
+            return (base if base.kind == FILE else base._replace(kind=FILE, target=b"")), list(base.places)
         try:
-            return self._stored(entry, base, change.found.root)
+            return self._stored(found, base)
         except OSError as error:
-            self._note(entry.path, error.strerror or str(error))
+            self._note(found.path, told(error))
             if isinstance(error, FileNotFoundError):
                 return None
-        if base is None or _is_in(self._absent, base):
+        if base is None or self._condition.has_lost(base):
             return None
         return _stale(base), list(base.places)
 
-    def _stored(self, entry: Entry, base: Entry | None, root: bytes) -> tuple[Entry, list[AnyPlace]]:
-        """Read the file of *entry* and pack those of its segments that *base* does not have.
+    def _stored(self, found: Found, base: Entry | None) -> tuple[Entry, list[AnyPlace]]:
+        """Read the file *found* and pack those of its segments that are not known.
 
         If it changed since it was found, its entry tells what it was when it was opened, as its content does.
         """
+        status = t.cast("os.stat_result", found.status)
+        descriptor, status = open_found(found.path, found.root, inode_of(status))
+        try:
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(0, "it is no regular file any more")
+            if status.st_size <= MAX_SEGMENT and not may_be_sparse(status):
+                return self._stored_whole(found, base, descriptor, status)
+            return self._stored_in_segments(found, base, descriptor, status)
+        finally:
+            os.close(descriptor)
+
+    def _stored_whole(
+        self, found: Found, base: Entry | None, descriptor: int, status: os.stat_result
+    ) -> tuple[Entry, list[AnyPlace]]:
+        """Store a file that is one segment."""
+        entry, content, has_moved = _read_calmly(found.path, descriptor, status)
+        if has_moved:
+            self._note(found.path, _CHANGED)
+        digest = hashlib.sha256(content).hexdigest()
+        places = [self._place_of(entry, content, digest, 0, self._known_segments(base))] if content else []
+        if places and isinstance(places[0], Place):
+            places[0] = places[0]._replace(digest="")
+        return entry._replace(size=len(content), digest=digest, is_racy=entry.is_racy or has_moved), places
+
+    def _stored_in_segments(
+        self, found: Found, base: Entry | None, descriptor: int, status: os.stat_result
+    ) -> tuple[Entry, list[AnyPlace]]:
+        entry = entry_of_open(found.path, FILE, status, descriptor)
+        extents = extents_of(descriptor, status.st_size) if may_be_sparse(status) else ()
         known = self._known_segments(base)
         places: list[AnyPlace] = []
         digests: list[str] = []
         size = 0
-        descriptor, before = open_found(entry.path, root, entry.inode)
-        try:
-            if not stat.S_ISREG(before.st_mode):
-                raise OSError(0, "it is no regular file any more")
-            has_moved = (before.st_ctime_ns, inode_of(before)) != (entry.ctime, entry.inode)
-            if has_moved:
-                entry = entry_of(entry.path, FILE, before, descriptor)
-            is_whole = before.st_size <= WHOLE_FILE_LIMIT
-            for part, content in enumerate(_pieces(descriptor, before.st_size), 1):
-                digest = hashlib.sha256(content).hexdigest()
-                size += len(content)
-                digests.append(digest)
-                place = known.get((digest, len(content)))
-                if place is not None:
-                    places.append(place._replace(digest="" if is_whole else digest))
-                else:
-                    places.append(self._packer.add(entry, content, digest, 0 if is_whole else part))
-                self._packer.tick()
-            after = os.fstat(descriptor)
-        finally:
-            os.close(descriptor)
-        has_moved |= (_times(before), size) != (_times(after), after.st_size)
+        for part, content in enumerate(segments(readers(descriptor, extents, status.st_size)), 1):
+            digest = hashlib.sha256(content).hexdigest()
+            size += len(content)
+            digests.append(digest)
+            places.append(self._place_of(entry._replace(extents=extents), content, digest, part, known))
+            self._packer.tick()
+        has_moved = _moment(os.fstat(descriptor)) != _moment(status)
+        if size != (sum(length for _offset, length in extents) if extents else status.st_size):
+            if extents:
+                raise OSError(0, _CHANGED)
+            has_moved = True
+        if has_moved:
+            self._note(found.path, _CHANGED)
         if len(places) == 1 and isinstance(places[0], Place):
             places[0] = places[0]._replace(digest="")
-        return entry._replace(size=size, digest=digest_of(digests), is_racy=entry.is_racy or has_moved), places
+        return (
+            entry._replace(
+                size=status.st_size if extents else size,
+                digest=digest_of(digests),
+                extents=extents,
+                is_racy=entry.is_racy or has_moved,
+            ),
+            places,
+        )
+
+    def _place_of(
+        self, entry: Entry, content: bytes, digest: str, part: int, known: dict[tuple[str, int], Place]
+    ) -> AnyPlace:
+        """Return where *content* lies, or will lie; it is packed unless it is known."""
+        place: AnyPlace | None = known.get((digest, len(content)))
+        if place is None and self._table is not None:
+            place = self._pending.get(digest) or self._table.find(digest, len(content), self._condition)
+        if place is not None:
+            return place._replace(digest=digest)
+        packed = self._packer.add(entry, content, digest, part)
+        if self._table is not None:
+            self._pending[digest] = packed
+        return packed
 
     def _known_segments(self, base: Entry | None) -> dict[tuple[str, int], Place]:
-        """Return the segments of *base* that still lie on the storage, by digest and size."""
+        """Return the segments of *base* that need not be sent again, by digest and size."""
         if base is None:
             return {}
         return {
             (place.digest or base.digest, place.size): place
             for place in base.places
-            if place.volume not in self._absent
+            if not self._condition.is_unwanted(place)
         }
 
 
-def _is_other_name(entry: Entry, first: Entry) -> bool:
-    """Tell whether *entry*, which has the inode of *first*, also has its content: numbers of inodes are used again."""
-    return (entry.size, entry.mtime, entry.ctime) == (first.size, first.mtime, first.ctime)
+def _read_calmly(path: bytes, descriptor: int, status: os.stat_result) -> tuple[Entry, bytes, bool]:
+    """Return entry and content of a small file as they were at one moment, and whether no such moment was found."""
+    attempt = 1
+    while True:
+        entry = entry_of_open(path, FILE, status, descriptor)
+        content = _read_up_to(descriptor, status.st_size or _UNSIZED_LIMIT)
+        after = os.fstat(descriptor)
+        has_moved = _moment(after) != _moment(status) or len(content) != (status.st_size or len(content))
+        if not has_moved or attempt == _ATTEMPTS or after.st_size > MAX_SEGMENT:
+            return entry, content, has_moved
+        status = after
+        attempt += 1
+        os.lseek(descriptor, 0, os.SEEK_SET)
 
 
-def _linked_to(first: Entry, entry: Entry) -> Entry:
-    """Return *entry* as a hard link to the name that stands *first* in order."""
-    return entry._replace(
-        kind=HARD_LINK,
-        target=first.path,
-        digest=first.digest,
-        is_racy=first.is_racy,
-        is_stale=first.is_stale,
-    )
+def _is_other_name(status: os.stat_result, first: Entry) -> bool:
+    """Tell whether what has the inode of *first* also has its content: numbers of inodes are used again."""
+    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns) == (first.size, first.mtime, first.ctime)
 
 
-def _times(status: os.stat_result) -> tuple[int, int]:
-    return status.st_mtime_ns, status.st_ctime_ns
+def _linked_to(first: Entry, path: bytes) -> Entry:
+    """Return the entry of a hard link at *path* to the name that stands *first* in order."""
+    return first._replace(path=path, kind=HARD_LINK, target=first.path)
 
 
-def _pieces(descriptor: int, size: int) -> Iterator[bytes]:
-    """Yield the first *size* bytes in segments, each read completely; a file may grow faster than it is read."""
-    size = size or SEGMENT_SIZE  # what tells no size may have a content, as in /proc
-    limit = size if size <= WHOLE_FILE_LIMIT else SEGMENT_SIZE
-    while size > 0 and (content := _read_up_to(descriptor, min(limit, size))):
-        yield content
-        size -= len(content)
+def _moment(status: os.stat_result) -> tuple[int, int, int]:
+    """Return what changes whenever a file's content does."""
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size
 
 
 def _read_up_to(descriptor: int, limit: int) -> bytes:

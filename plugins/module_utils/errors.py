@@ -19,6 +19,8 @@
     │   └── RefusedError            the server says no, and will say no again
     ├── DamageError                 what is stored is not what was stored once
     ├── AbandonedError              the work this belonged to was given up; what stopped it is told elsewhere
+    ├── ShrunkError                 the tree has lost so much that something must be missing
+    ├── PartialError                a restore point was made, and lacks what could not be read
     ├── LockedError                 another run is at work on the job
     └── ForeignError                the job belongs to another host
 """
@@ -134,6 +136,26 @@ class AbandonedError(BackupError):
     """The work this belonged to was given up; what stopped it is told elsewhere."""
 
     kind = "abandoned"
+
+
+class ShrunkError(BackupError):
+    """The tree has lost so much since the last restore point that something must be missing."""
+
+    kind = "shrunk"
+
+
+class PartialError(BackupError):
+    """The restore point *run* was made, and lacks what *problems* tell."""
+
+    kind = "partial"
+
+    def __init__(self, sentence: str, run: str, problems: list[dict[str, str]]) -> None:
+        super().__init__(sentence)
+        self._run = run
+        self._problems = problems
+
+    def details(self) -> dict[str, object]:
+        return {"point": self._run, "problems": self._problems}
 
 
 class LockedError(BackupError):

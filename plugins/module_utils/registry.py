@@ -355,6 +355,11 @@ class JobState:
         return self.directory / "manifests"
 
     @property
+    def table(self) -> Path:
+        """The table of what the pool of a deduplicated job holds."""
+        return self.directory / "pool.sqlite"
+
+    @property
     def _clean(self) -> Path:
         return self.directory / "clean"
 

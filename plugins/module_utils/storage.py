@@ -57,8 +57,8 @@ class Storage(t.Protocol):
     def has_directory(self, directory: Path) -> bool:
         """Tell whether *directory* exists."""
 
-    def ensure_directories(self, directories: Sequence[Path]) -> None:
-        """Make each of *directories*, in this order, unless it is there already."""
+    def ensure_directories(self, directories: Sequence[Path]) -> list[bool]:
+        """Make each of *directories*, in this order, unless it is there already; tell which were surely made now."""
 
     def take_directory(self, directory: Path) -> bool:
         """Make *directory* and tell whether it was this call that made it."""
@@ -81,8 +81,10 @@ class Storage(t.Protocol):
     def read(self, path: Path, offset: int = 0, length: int | None = None) -> bytes:
         """Return *length* bytes of *path* from *offset* on, or all to its end."""
 
-    def open(self, path: Path, offset: int = 0) -> AbstractContextManager[Reader]:
+    def open(self, path: Path, offset: int = 0, length: int | None = None) -> AbstractContextManager[Reader]:
         """Open *path* for reading from *offset* on; it may be left before its end.
+
+        *length* is how much will be read, if that is known: little more than that is fetched then.
 
         It is not tried again once it is open: who reads it knows best where to go on.
         """

@@ -19,18 +19,23 @@ import threading
 import typing as t
 from collections import OrderedDict
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
+from .attributes import Attributes
 from .errors import LocalError, UsageError
 from .native.entries import CHARACTER_DEVICE, DIRECTORY, FIFO, SYMLINK, Entry, path_text
+from .private_files import is_alive
+from .wellformed import is_path
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterator
 
-    Owner = Callable[[Entry], "tuple[int, int] | None"]
+    from .owners import Owner
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_LOOK = getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK) | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_DIRECTORIES, _LEAST_OPEN = 128, 4  # of all threads together, and of each at least
+_TIDIED = 10_000  # directories that are known to hold no leftovers; to forget one costs a listing
 _SET_ID = stat.S_ISUID | stat.S_ISGID
 _TEMPORARY = re.compile(r"\.ftp-backup-(?P<mark>\d{8}t\d{6}z-[0-9a-f]{6})-(?P<host>[0-9a-f]{8})-(?P<process>\d+)-\d+")
 
@@ -44,53 +49,58 @@ class Target:
     def __init__(self, root: Path, mark: str, owner: Owner) -> None:
         self.root = root
         self.owner_of = owner
+        self.attributes = Attributes()
         self._mark = mark
         self._host = hashlib.sha256(os.fsencode(os.uname().nodename)).hexdigest()[:8]
         self._numbers = itertools.count()
         self._local = threading.local()
-        self._all_known: list[OrderedDict[tuple[bytes, ...], int]] = []
+        self._all_known: list[OrderedDict[bytes, int]] = []
         self._expected: dict[bytes, bool] = {}
         self._making = threading.Lock()
         self._tidied: set[bytes] = set()
 
     # -- finding the way
 
-    @contextmanager
-    def _parent(self, path: bytes, *, make: bool) -> Iterator[tuple[int, bytes]]:
-        """Yield a descriptor of the directory that holds *path*, and the name in it."""
-        *above, name = components_of(path)
-        yield self._directory(tuple(above), make=make), name
+    def _parent(self, path: bytes, *, make: bool) -> tuple[int, bytes]:
+        """Return a descriptor of the directory that holds *path*, and the name in it.
 
-    def _directory(self, parts: tuple[bytes, ...], *, make: bool) -> int:
-        """Return a descriptor of the directory *parts*, which stays open for a while."""
-        known: OrderedDict[tuple[bytes, ...], int] | None = getattr(self._local, "known", None)
+        It is good until the way to something else is looked for by the same thread.
+        """
+        require_path(path)
+        parent, _slash, name = path.rpartition(b"/")
+        return self._directory(parent, make=make), name
+
+    def _directory(self, path: bytes, *, make: bool) -> int:
+        """Return a descriptor of the directory *path*, which stays open for a while; the root's path is empty."""
+        known: OrderedDict[bytes, int] | None = getattr(self._local, "known", None)
         if known is None:
             known = self._local.known = OrderedDict()
             self._all_known.append(known)
-        depth = len(parts)
-        while depth and parts[:depth] not in known:
-            depth -= 1
+        if path in known:
+            known.move_to_end(path)
+            return known[path]
+        way = path
+        while way and way not in known:
+            way = way.rpartition(b"/")[0]
         # Step by step, and not by recursion, so that the depth of a tree does not matter.
-        for end in range(depth, len(parts) + 1):
-            way = parts[:end]
-            if way in known:
-                known.move_to_end(way)
-                continue
-            known[way] = self._entered(known[way[:-1]], way, make=make) if way else self._opened_root(make=make)
+        if way not in known:
+            known[way] = self._opened_root(make=make)
+        for name in path[len(way) + 1 :].split(b"/") if path != way else ():
+            above, way = known[way], way + b"/" + name
+            known[way] = self._entered(above, name, way, make=make)
             while len(known) > max(_LEAST_OPEN, _OPEN_DIRECTORIES // len(self._all_known)):
                 os.close(known.popitem(last=False)[1])
-        return known[parts]
+        return known[path]
 
     def _opened_root(self, *, make: bool) -> int:
         if make:
             self.root.mkdir(parents=True, exist_ok=True)
         return os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
-    def _entered(self, above: int, parts: tuple[bytes, ...], *, make: bool) -> int:
-        """Return a descriptor of the directory *parts*, whose last name lies in the directory *above*."""
-        path = b"/" + b"/".join(parts)
+    def _entered(self, above: int, name: bytes, path: bytes, *, make: bool) -> int:
+        """Return a descriptor of the directory *path*, which bears *name* in the directory *above*."""
         try:
-            return os.open(parts[-1], _DIRECTORY, dir_fd=above)
+            return os.open(name, _DIRECTORY, dir_fd=above)
         except FileNotFoundError:
             if not make:
                 raise
@@ -103,8 +113,8 @@ class Target:
                     f"Below {self.root}, {where} is a link or no directory: nothing is written through it."
                 ) from error
         with self._making:
-            self._make(above, parts[-1], path)
-        return os.open(parts[-1], _DIRECTORY, dir_fd=above)
+            self._make(above, name, path)
+        return os.open(name, _DIRECTORY, dir_fd=above)
 
     def _make(self, above: int, name: bytes, path: bytes) -> None:
         """Make the directory *name* at *path*, in place of something else only where that is expected."""
@@ -128,34 +138,54 @@ class Target:
     def require_usable(self) -> None:
         """Raise unless the root is a directory, or nothing yet."""
         with suppress(FileNotFoundError):
-            self._directory((), make=False)
+            self._directory(b"", make=False)
 
     # -- looking
 
     def status(self, path: bytes) -> os.stat_result | None:
         """Return the status of what lies at *path*, itself and not what it links to; None if nothing is there."""
         try:
-            if not components_of(path):
+            if path == b"/":
                 return self.root.stat()
-            with self._parent(path, make=False) as (directory, name):
-                return os.stat(name, dir_fd=directory, follow_symlinks=False)
+            directory, name = self._parent(path, make=False)
+            return os.stat(name, dir_fd=directory, follow_symlinks=False)
         except FileNotFoundError:
             return None
 
+    def is_there(self, path: bytes) -> bool:
+        """Tell whether something lies at *path*; what cannot be looked at is told where something is written."""
+        try:
+            return self.status(path) is not None
+        except (OSError, LocalError):
+            return True
+
     def link_at(self, path: bytes) -> bytes:
         """Return where the symbolic link at *path* points."""
-        with self._parent(path, make=False) as (directory, name):
-            return os.readlink(name, dir_fd=directory)
+        directory, name = self._parent(path, make=False)
+        return os.readlink(name, dir_fd=directory)
 
     @contextmanager
     def reading(self, path: bytes) -> Iterator[int]:
         """Open the file at *path* for reading."""
-        with self._parent(path, make=False) as (directory, name):
-            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
-        try:
+        directory, name = self._parent(path, make=False)
+        with _closing(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)) as d:
+            yield d
+
+    @contextmanager
+    def directory(self, path: bytes) -> Iterator[int]:
+        """Open the directory at *path*, which may be the root."""
+        if path == b"/":
+            descriptor = os.dup(self._directory(b"", make=False))
+        else:
+            above, name = self._parent(path, make=False)
+            descriptor = os.open(name, _DIRECTORY, dir_fd=above)
+        with _closing(descriptor):
             yield descriptor
-        finally:
-            os.close(descriptor)
+
+    def is_at_work(self, name: bytes) -> bool:
+        """Tell whether a file of this *name* may be one that another restore is writing."""
+        match = _TEMPORARY.fullmatch(os.fsdecode(name))
+        return match is not None and (match["host"] != self._host or is_alive(int(match["process"])))
 
     # -- writing
 
@@ -167,29 +197,34 @@ class Target:
         """
         self._expected[path] = replacing
 
+    def forget_directory(self, path: bytes) -> None:
+        """Learn that nothing more is written below *path*."""
+        self._expected.pop(path, None)
+
     def make_directory(self, path: bytes) -> None:
         """Make the directory *path*, in place of whatever else bears its name; its metadata comes later."""
-        components_of(path)
+        require_path(path)
         self.expect_directory(path, replacing=True)
         self.make_expected(path)
 
     def make_expected(self, path: bytes) -> None:
         """Make the directory *path* as it is expected, in place of something else only if that was allowed."""
-        self._directory(tuple(components_of(path)), make=True)
+        require_path(path)
+        self._directory(b"" if path == b"/" else path, make=True)
 
     def start_file(self, path: bytes) -> tuple[int, bytes]:
         """Open a new file beside *path* and return its descriptor and its temporary name."""
         temporary = self._temporary()
-        with self._parent(path, make=True) as (directory, _name):
-            self._tidy(directory, path[: path.rindex(b"/")] or b"/")
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            return os.open(temporary, flags, 0o600, dir_fd=directory), temporary
+        directory, _name = self._parent(path, make=True)
+        self._tidy(directory, path[: path.rindex(b"/")] or b"/")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        return os.open(temporary, flags, 0o600, dir_fd=directory), temporary
 
     def reopen_file(self, path: bytes, temporary: bytes) -> int:
         """Open a file that was started, and closed since then, once more, unless it is not ours any more."""
-        with self._parent(path, make=False) as (directory, _name):
-            flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            descriptor = os.open(temporary, flags, dir_fd=directory)
+        directory, _name = self._parent(path, make=False)
+        flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(temporary, flags, dir_fd=directory)
         status = os.fstat(descriptor)
         if stat.S_ISREG(status.st_mode) and (status.st_uid, status.st_nlink) == (os.geteuid(), 1):
             return descriptor
@@ -199,12 +234,12 @@ class Target:
     def finish_file(self, entry: Entry, descriptor: int, temporary: bytes) -> None:
         """Give the complete file its metadata and its name, or leave nothing of it."""
         try:
-            try:
+            with _closing(descriptor):
+                if entry.extents:
+                    os.ftruncate(descriptor, entry.size)  # what follows the last piece of content is a hole
                 self._dress(descriptor, entry)
-            finally:
-                os.close(descriptor)
-            with self._parent(entry.path, make=True) as (directory, name):
-                self._replace(directory, temporary, name)
+            directory, name = self._parent(entry.path, make=True)
+            self._replace(directory, temporary, name)
         except BaseException:
             self.drop_file(entry.path, -1, temporary)
             raise
@@ -213,21 +248,22 @@ class Target:
         """Forget a file that could not be completed; a *descriptor* of -1 is closed already."""
         if descriptor >= 0:
             os.close(descriptor)
-        with suppress(FileNotFoundError), self._parent(path, make=False) as (directory, _name):
+        with suppress(FileNotFoundError):
+            directory, _name = self._parent(path, make=False)
             os.unlink(temporary, dir_fd=directory)
 
     @contextmanager
     def _fresh(self, path: bytes) -> Iterator[tuple[int, bytes]]:
         """Yield a directory and an unused name in it; what is made there gets the name *path* at the end."""
         temporary = self._temporary()
-        with self._parent(path, make=True) as (directory, name):
-            try:
-                yield directory, temporary
-                self._replace(directory, temporary, name)
-            finally:
-                # Also after a good rename: one of two names of the same file does nothing, and leaves both.
-                with suppress(FileNotFoundError):
-                    os.unlink(temporary, dir_fd=directory)
+        directory, name = self._parent(path, make=True)
+        try:
+            yield directory, temporary
+            self._replace(directory, temporary, name)
+        finally:
+            # Also after a good rename: one of two names of the same file does nothing, and leaves both.
+            with suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=directory)
 
     def make_special(self, entry: Entry) -> None:
         """Make the symbolic link, FIFO or device *entry*."""
@@ -239,22 +275,27 @@ class Target:
             else:
                 kind = stat.S_IFCHR if entry.kind == CHARACTER_DEVICE else stat.S_IFBLK
                 os.mknod(temporary, kind | 0o600, os.makedev(*(entry.device or (0, 0))), dir_fd=directory)
-            owner = self.owner_of(entry)
-            if owner is not None:
-                os.chown(temporary, *owner, dir_fd=directory, follow_symlinks=False)
-            if entry.kind != SYMLINK:
-                os.chmod(temporary, entry.mode, dir_fd=directory)
-            os.utime(temporary, ns=(entry.mtime, entry.mtime), dir_fd=directory, follow_symlinks=False)
+            self._dress_special(directory, temporary, entry)
 
     def make_hard_link(self, path: bytes, first: bytes) -> None:
         """Make *path* another name of the file *first*."""
-        with self._parent(first, make=False) as (first_directory, first_name):
-            source = os.dup(first_directory)  # finding the second way may close what the first one opened
-        try:
-            with self._fresh(path) as (directory, temporary):
-                os.link(first_name, temporary, src_dir_fd=source, dst_dir_fd=directory, follow_symlinks=False)
-        finally:
-            os.close(source)
+        first_directory, first_name = self._parent(first, make=False)
+        # Finding the second way may close what the first one opened.
+        with _closing(os.dup(first_directory)) as source, self._fresh(path) as fresh:
+            directory, temporary = fresh
+            os.link(first_name, temporary, src_dir_fd=source, dst_dir_fd=directory, follow_symlinks=False)
+
+    def remove(self, path: bytes, *, is_directory: bool) -> None:
+        """Remove the file or the empty directory at *path*; one that is gone already is no error."""
+        with suppress(FileNotFoundError):
+            directory, name = self._parent(path, make=False)
+            if is_directory:
+                os.rmdir(name, dir_fd=directory)
+                descriptor = self._local.known.pop(path, None)
+                if descriptor is not None:
+                    os.close(descriptor)
+            else:
+                os.unlink(name, dir_fd=directory)
 
     def _temporary(self) -> bytes:
         return f".ftp-backup-{self._mark}-{self._host}-{os.getpid()}-{next(self._numbers)}".encode("ascii")
@@ -266,47 +307,16 @@ class Target:
         """
         if path in self._tidied:
             return
+        if len(self._tidied) >= _TIDIED:
+            self._tidied.clear()
         self._tidied.add(path)
         with suppress(OSError):  # what cannot be listed or removed does no harm
             for name in os.listdir(directory):
-                match = _TEMPORARY.fullmatch(name)
-                if match is None or match["host"] != self._host or _is_alive(int(match["process"])):
+                if _TEMPORARY.fullmatch(name) is None or self.is_at_work(os.fsencode(name)):
                     continue
                 status = os.stat(name, dir_fd=directory, follow_symlinks=False)
                 if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
                     os.unlink(name, dir_fd=directory)
-
-    def dress(self, entry: Entry) -> None:
-        """Give the file or directory at *entry*'s path its owner, mode, attributes and times."""
-        flags = _DIRECTORY if entry.kind == DIRECTORY else os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        if not components_of(entry.path):
-            descriptor = os.dup(self._directory((), make=False))
-        else:
-            with self._parent(entry.path, make=False) as (directory, name):
-                descriptor = os.open(name, flags, dir_fd=directory)
-        try:
-            self._dress(descriptor, entry)
-        finally:
-            os.close(descriptor)
-
-    def _dress(self, descriptor: int, entry: Entry) -> None:
-        owner = self.owner_of(entry)
-        if owner is not None:
-            os.fchown(descriptor, *owner)
-        for name, value in entry.xattrs if hasattr(os, "setxattr") else ():
-            with suppress(OSError):  # a file system without them, or an attribute that only root may set
-                os.setxattr(descriptor, name, value)
-        status = os.fstat(descriptor)
-        os.fchmod(descriptor, self.mode_of(entry, (status.st_uid, status.st_gid)))
-        os.utime(descriptor, ns=(entry.mtime, entry.mtime))
-
-    def mode_of(self, entry: Entry, owner: tuple[int, int]) -> int:
-        """Return the mode that *entry* gets where it belongs to *owner*.
-
-        A program that runs as its owner must not become one that runs as whoever restores it.
-        """
-        is_given_away = self.owner_of(entry) is not None
-        return entry.mode if is_given_away or owner == (entry.uid, entry.gid) else entry.mode & ~_SET_ID
 
     def _replace(self, directory: int, temporary: bytes, name: bytes) -> None:
         try:
@@ -318,26 +328,69 @@ class Target:
                 ) from error
             raise
 
+    # -- metadata
 
-def _is_alive(process: int) -> bool:
-    """Tell whether there is a process of this number, as far as can be known."""
+    def dress(self, entry: Entry) -> None:
+        """Give the file or directory at *entry*'s path its owner, mode, attributes and times."""
+        opened = self.directory if entry.kind == DIRECTORY else self.reading
+        with opened(entry.path) as descriptor:
+            self._dress(descriptor, entry)
+
+    def _dress(self, descriptor: int, entry: Entry) -> None:
+        """Give what is open all of its metadata.
+
+        A new owner costs capabilities and set-id bits, and an ACL brings a mode with it; so they come in this order.
+        """
+        owner = self.owner_of(entry)
+        if owner is not None:
+            os.fchown(descriptor, *owner)
+        self.attributes.make_exact(descriptor, entry)
+        status = os.fstat(descriptor)
+        os.fchmod(descriptor, self.mode_of(entry, (status.st_uid, status.st_gid)))
+        os.utime(descriptor, ns=(entry.mtime, entry.mtime))
+
+    def _dress_special(self, directory: int, name: bytes, entry: Entry) -> None:
+        """Give the link, FIFO or device *name*, which is not to be opened, all of its metadata, as :meth:`_dress`."""
+        owner = self.owner_of(entry)
+        if owner is not None:
+            os.chown(name, *owner, dir_fd=directory, follow_symlinks=False)
+        self.attributes.make_exact(b"/proc/self/fd/%d/%b" % (directory, name), entry)
+        if entry.kind != SYMLINK:
+            self._change_mode(directory, name, entry)
+        os.utime(name, ns=(entry.mtime, entry.mtime), dir_fd=directory, follow_symlinks=False)
+
+    def _change_mode(self, directory: int, name: bytes, entry: Entry) -> None:
+        """Give the FIFO or device *name* its mode, whatever somebody may have put in its place meanwhile."""
+        if os.chmod in os.supports_follow_symlinks:
+            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            mode = self.mode_of(entry, (status.st_uid, status.st_gid))
+            os.chmod(name, mode, dir_fd=directory, follow_symlinks=False)
+            return
+        with _closing(os.open(name, _LOOK, dir_fd=directory)) as descriptor:
+            status = os.fstat(descriptor)
+            if stat.S_ISLNK(status.st_mode):
+                raise LocalError("somebody put a link in its place")
+            Path(f"/proc/self/fd/{descriptor}").chmod(self.mode_of(entry, (status.st_uid, status.st_gid)))
+
+    def mode_of(self, entry: Entry, owner: tuple[int, int]) -> int:
+        """Return the mode that *entry* gets where it belongs to *owner*.
+
+        A program that runs as its owner must not become one that runs as whoever restores it.
+        """
+        is_given_away = self.owner_of(entry) is not None
+        return entry.mode if is_given_away or owner == (entry.uid, entry.gid) else entry.mode & ~_SET_ID
+
+
+@contextmanager
+def _closing(descriptor: int) -> Iterator[int]:
+    """Close *descriptor* in the end."""
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True
-    return True
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
-def components_of(path: bytes) -> list[bytes]:
-    """Return the components of the absolute *path* of a manifest, or raise if it leads anywhere else.
-
-    The root has none: it is the target itself.
-    """
-    parts = path.split(b"/")
-    if path == b"/":
-        return []
-    if parts[0] != b"" or len(parts) == 1 or any(part in (b"", b".", b"..") or b"\0" in part for part in parts[1:]):
+def require_path(path: bytes) -> None:
+    """Raise unless *path* is absolute and leads nowhere but down."""
+    if not is_path(path):
         raise UsageError(f"The restore point holds the path {path_text(path)!r}, which no restore may follow.")
-    return parts[1:]

@@ -35,7 +35,8 @@ attributes:
   idempotent:
     support: full
     details:
-      - While a complete restore point of the same O(paths) is younger than O(max_age), the task is V(ok).
+      - While a complete restore point of the same definition is younger than O(max_age), the task is V(ok). The
+        definition is O(paths), O(exclude), O(one_file_system), O(exclude_caches) and O(exclude_marker).
       - With O(force=true) every run makes one.
 options:
   job:
@@ -56,31 +57,106 @@ options:
       - With V(incremental) the first runs make independent full copies in as many slots as O(retention.last) says. Each
         later run takes the slot with the oldest restore point and sends only what changed since that one.
       - With V(full) every run is complete by itself.
+      - With V(deduplicated) all restore points share one pool, and a run sends only content that the pool does not
+        hold, wherever it lay. Many restore points so cost about one full copy and the changes.
     type: str
     choices:
       - incremental
       - full
+      - deduplicated
     default: incremental
   compression:
     description:
       - How new content is compressed. What is on the server stays as it is.
+      - What cannot be compressed is stored as it is.
+      - V(zstd) is faster than V(gzip) and saves more. It needs C(libzstd) or the program C(zstd) on every host that
+        backs up or restores.
     type: str
     choices:
       - gzip
+      - zstd
       - none
     default: gzip
+  exclude:
+    description:
+      - What to leave out, as the lines of a C(.gitignore) that lies in each of the O(paths). See
+        U(https://git-scm.com/docs/gitignore).
+      - A pattern without a slash, or with one only at its end, is a name at any depth. V(*.log) leaves out all files
+        and directories with such names. With a slash at the end it is a directory; V(cache/) is no file and no symbolic
+        link.
+      - A pattern with a slash at its beginning or in the middle begins at the path that is backed up, not at the root
+        of the host. With O(paths=/srv/www), V(/cache) means C(/srv/www/cache), and V(/srv/www/cache) means nothing.
+      - V(*) and V(?) stay within one name, V([a-z]) is one of these characters, and V(**) as a whole component is any
+        number of directories. Upper and lower case differ, and V(?) is one byte.
+      - The last pattern that matches decides, and one that begins with V(!) takes back what earlier ones left out.
+        Nothing can be taken back below a directory that is left out. So V(/uploads/*) and then V(!/uploads/keep) keeps
+        C(uploads/keep), while V(/uploads/) and then the same keeps nothing.
+      - The O(paths) themselves are never left out.
+      - A pattern that can match nothing, like V(./cache) or one whose V([) is never closed, is warned about.
+    type: list
+    elements: str
+    default: []
+  one_file_system:
+    description:
+      - Whether to leave out what other file systems hold that are mounted below O(paths). The directories they are
+        mounted on are kept, empty.
+    type: bool
+    default: false
+  exclude_caches:
+    description:
+      - Whether to leave out what lies in directories that programs have marked as caches, by a file C(CACHEDIR.TAG)
+        with its signature (see U(https://bford.info/cachedir/)). That file is kept.
+    type: bool
+    default: true
+  exclude_marker:
+    description:
+      - The name of a file, such as V(.nobackup), whose directory is left out, but for that file.
+    type: str
   retention:
     description:
-      - Which restore points are kept.
-      - The latest complete one is always kept, and so are protected ones.
+      - Which restore points are kept. Each rule keeps some, and what no rule keeps is removed after the next run.
+      - Without any rule everything is kept, except with O(structure=incremental), where only O(retention.last) applies.
+      - Protected restore points, the latest complete one and the latest of all are always kept.
+      - Hours, days, weeks, months and years are those of UTC, and weeks begin on Monday. A period without a restore
+        point does not count. Of each period the newest complete restore point is kept; if all of its restore points are
+        partial, the newest of these. Such periods take no place from those with complete ones.
+      - A restore point that is dated in the future, because a clock was wrong, is removed by none of the rules that ask
+        when it was made, and takes no place in them.
     type: dict
     suboptions:
       last:
         description:
-          - How many of the latest restore points are kept.
-          - V(7) with O(structure=incremental) if it is not given; with O(structure=full) everything is kept then.
+          - How many of the latest restore points are kept, whenever they were made. Partial ones count as well.
+          - With O(structure=incremental) it is the number of slots, V(7) if it is not given. A larger one adds slots, a
+            smaller one empties those with the oldest restore points after the next run.
           - From V(1) to V(750).
         type: int
+      hourly:
+        description:
+          - Of how many of the newest hours that have restore points one is kept, from V(1) to V(10000).
+        type: int
+      daily:
+        description:
+          - Of how many of the newest days that have restore points one is kept, from V(1) to V(10000).
+        type: int
+      weekly:
+        description:
+          - Of how many of the newest weeks that have restore points one is kept, from V(1) to V(10000).
+        type: int
+      monthly:
+        description:
+          - Of how many of the newest months that have restore points one is kept, from V(1) to V(10000).
+        type: int
+      yearly:
+        description:
+          - Of how many of the newest years that have restore points one is kept, from V(1) to V(10000).
+        type: int
+      within:
+        description:
+          - Up to which age all restore points are kept, as a number with V(s), V(m), V(h), V(d) or V(w).
+          - After a pause that is longer than this, only the latest ones are left of it. O(retention.last) beside it
+            keeps more.
+        type: str
   max_age:
     description:
       - How old a restore point may be to count as fresh, as a number with V(s), V(m), V(h), V(d) or V(w).
@@ -97,6 +173,45 @@ options:
         its place.
     type: bool
     default: false
+  allow_shrink:
+    description:
+      - Whether to go on although O(paths) hold less than half of the entries or bytes of the last restore point.
+      - Without it such a run fails before its restore point exists, because a disk that is not mounted looks like that.
+    type: bool
+    default: false
+  on_problem:
+    description:
+      - What to do when something changed while it was read, vanished, or could not be read. The restore point is made
+        in any case; it is partial, and lists what is missing. Of what could not be read, it keeps what an earlier run
+        has read.
+      - With V(warn) the task warns, and with V(fail) it fails afterwards.
+      - A partial restore point never takes the place of the last complete one, and never counts as fresh.
+    type: str
+    choices:
+      - warn
+      - fail
+    default: warn
+  checksum:
+    description:
+      - Whether to find what changed by reading all files, and not by size, times and inode.
+    type: bool
+    default: false
+  volume_size:
+    description:
+      - How large the files on the server are to be about, before compression, in bytes or with a unit such as V(64M).
+      - From V(1M) to V(1G). Volumes that do not fit into memory together are kept in O(state_directory) until they are
+        uploaded.
+    type: str
+    default: 32M
+  verify:
+    description:
+      - How to see that what was uploaded is there. With V(size) every file's size on the server is compared.
+      - With V(readback) every file is fetched back, too, and compared to the last byte before the restore point exists.
+    type: str
+    choices:
+      - size
+      - readback
+    default: size
 seealso:
   - module: stowage.ftp_backup.backup_info
   - module: stowage.ftp_backup.restore
@@ -110,6 +225,21 @@ EXAMPLES = r"""
     paths:
       - /srv/www
       - /etc/nginx
+
+- name: Keep much history in little space
+  stowage.ftp_backup.backup:
+    destination: Provider storage
+    job: home directories
+    structure: deduplicated
+    paths:
+      - /home
+    exclude:
+      - "*.tmp"
+      - /*/Downloads/
+    retention:
+      daily: 14
+      weekly: 8
+      monthly: 12
 
 - name: Take a full copy before an upgrade
   stowage.ftp_backup.backup:
@@ -165,7 +295,7 @@ point:
       returned: always
       sample: "2026-11-22T03:00:00Z"
     complete:
-      description: Whether everything could be read.
+      description: Whether everything could be read as it should.
       type: bool
       returned: always
       sample: true
@@ -190,7 +320,7 @@ point:
       returned: always
       sample: 3.2
     problems:
-      description: What could not be read, the first 20.
+      description: What vanished, changed while it was read, or could not be read, the first 20.
       type: list
       elements: dict
       returned: always
@@ -207,7 +337,9 @@ pruned:
       seq: 35
       reason: its slot s03 holds a newer one, 42
 failure:
-  description: What kind of error ended the module, and the code of the server's reply if there was one.
+  description:
+    - What kind of error ended the module, and the code of the server's reply if there was one.
+    - With C(kind=partial), the id of the restore point that was made, and its problems.
   returned: failure
   type: dict
   sample:
@@ -220,10 +352,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.text.formatters import human_to_bytes
 
-from ..module_utils.backup import Request, back_up, parse_age
+from ..module_utils.ages import parse_age
+from ..module_utils.backup import STRUCTURES, Request, back_up
+from ..module_utils.errors import UsageError
 from ..module_utils.module import JOB_OPTIONS, run
+from ..module_utils.native.entries import Rules
 from ..module_utils.registry import FileRegistry, Host
+from ..module_utils.retention import parse_policy
 
 if TYPE_CHECKING:
     from ..module_utils.outcome import Outcome
@@ -232,6 +369,16 @@ if TYPE_CHECKING:
 def without_detours(path: str) -> str:
     """Return *path* as it is called in a restore point: one that is written otherwise asks for nothing else."""
     return f"/{normpath(path).lstrip('/')}" if path.startswith("/") else path
+
+
+def bytes_of(size: str) -> int:
+    """Return the number of bytes that *size* means; a unit such as M counts 1024 times 1024 of them."""
+    try:
+        return int(human_to_bytes(size))
+    except ValueError as error:
+        raise UsageError(
+            f"The volume_size {size!r} cannot be read: give a number of bytes, or one such as 64M."
+        ) from error
 
 
 def manage(module: AnsibleModule) -> Outcome:
@@ -244,10 +391,21 @@ def manage(module: AnsibleModule) -> Outcome:
         paths=tuple({without_detours(path): None for path in params["paths"]}),
         structure=params["structure"],
         compression=params["compression"],
-        last=(params["retention"] or {}).get("last"),
+        retention=parse_policy(params["retention"] or {}),
         max_age=parse_age(params["max_age"]),
         force=params["force"],
         adopt=params["adopt"],
+        rules=Rules(
+            exclude=tuple(params["exclude"]),
+            one_file_system=params["one_file_system"],
+            caches=params["exclude_caches"],
+            marker=params["exclude_marker"],
+        ),
+        checksum=params["checksum"],
+        allow_shrink=params["allow_shrink"],
+        fails_if_partial=params["on_problem"] == "fail",
+        reads_back=params["verify"] == "readback",
+        volume_size=bytes_of(params["volume_size"]),
     )
     host = Host(config_directory, Path(params["state_directory"]))
     return back_up(FileRegistry(config_directory), host, request, check_mode=module.check_mode)
@@ -259,12 +417,32 @@ def main() -> None:
             **JOB_OPTIONS,
             "job": {"type": "str", "required": True},
             "paths": {"type": "list", "elements": "path", "required": True},
-            "structure": {"type": "str", "choices": ["incremental", "full"], "default": "incremental"},
-            "compression": {"type": "str", "choices": ["gzip", "none"], "default": "gzip"},
-            "retention": {"type": "dict", "options": {"last": {"type": "int"}}},
+            "exclude": {"type": "list", "elements": "str", "default": []},
+            "one_file_system": {"type": "bool", "default": False},
+            "exclude_caches": {"type": "bool", "default": True},
+            "exclude_marker": {"type": "str"},
+            "structure": {"type": "str", "choices": list(STRUCTURES), "default": "incremental"},
+            "compression": {"type": "str", "choices": ["gzip", "zstd", "none"], "default": "gzip"},
+            "retention": {
+                "type": "dict",
+                "options": {
+                    "last": {"type": "int"},
+                    "hourly": {"type": "int"},
+                    "daily": {"type": "int"},
+                    "weekly": {"type": "int"},
+                    "monthly": {"type": "int"},
+                    "yearly": {"type": "int"},
+                    "within": {"type": "str"},
+                },
+            },
             "max_age": {"type": "str", "default": "12h"},
             "force": {"type": "bool", "default": False},
             "adopt": {"type": "bool", "default": False},
+            "allow_shrink": {"type": "bool", "default": False},
+            "on_problem": {"type": "str", "choices": ["warn", "fail"], "default": "warn"},
+            "checksum": {"type": "bool", "default": False},
+            "volume_size": {"type": "str", "default": "32M"},
+            "verify": {"type": "str", "choices": ["size", "readback"], "default": "size"},
         },
         supports_check_mode=True,
     )

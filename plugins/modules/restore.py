@@ -12,8 +12,11 @@ version_added: 0.1.0
 author:
   - The stowage.ftp_backup contributors (@stowage)
 description:
-  - Brings back a whole restore point, or some of its paths, to a directory of your choice or to where they came from.
+  - Brings back a whole restore point, or some of its parts or paths, to a directory of your choice or to where it all
+    came from.
   - What is already as it should be is not fetched. A file appears under its name only when it is complete and checked.
+  - Holes of sparse files, hard links, POSIX ACLs, capabilities and other extended attributes come back, too, as far as
+    the target can have them. A warning says if it could not.
   - Nothing outside of the target is ever touched, and no symbolic link in it is followed.
 extends_documentation_fragment:
   - stowage.ftp_backup.attributes
@@ -28,7 +31,7 @@ attributes:
   diff_mode:
     support: full
     details:
-      - It lists what would be created and what would be replaced, the first 100 of each.
+      - It lists what would be created, what would be replaced and what would be deleted, the first 100 of each.
   idempotent:
     support: full
     details:
@@ -55,6 +58,24 @@ options:
     type: list
     elements: str
     default: []
+  parts:
+    description:
+      - What to bring back, as parts of the restore point, which M(stowage.ftp_backup.backup_info) lists. Without it and
+        O(paths), everything is.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      kind:
+        description:
+          - The kind of the part. Of V(files) there is one for each path that was backed up.
+        type: str
+        default: files
+      name:
+        description:
+          - The name of the part, which is the path that was backed up if O(parts[].kind=files).
+        type: str
+        required: true
   target:
     description:
       - The directory below which everything is put under its full path, so V(/etc/hosts) comes to C(TARGET/etc/hosts).
@@ -69,7 +90,8 @@ options:
     description:
       - What to do with a file that is there already.
       - With V(changed) it is replaced unless it is equal, which means the same type, size and time of modification, or
-        the same content with O(checksum=true). Where only its mode, owner or time differ, those are set.
+        the same content with O(checksum=true). Where only its mode, owner or time differ, those are set, and its
+        extended attributes with them; nothing looks for these alone.
       - With V(always) it is replaced in any case.
       - With V(never) it is left as it is.
     type: str
@@ -78,6 +100,16 @@ options:
       - always
       - never
     default: changed
+  delete_extra:
+    description:
+      - Whether to delete what lies in the target and not in the restore point, after everything was restored.
+      - It holds for what the restore point covers, which is what lies below the paths that were backed up, and with
+        O(paths) or O(parts) only for directories that these mean.
+      - What the restore point cannot tell of stays. That is whatever was excluded from the backup or could not be read
+        for it, other file systems that are mounted there, and sockets.
+      - If anything could not be restored, nothing is deleted.
+    type: bool
+    default: false
   owner:
     description:
       - Who owns what is restored. Only root can give files away; for anybody else it is always V(current).
@@ -110,6 +142,15 @@ EXAMPLES = r"""
       - /srv/www/shop/config.php
     target: /root/restored
 
+- name: Make the web sites what they were, without anything that has come since
+  stowage.ftp_backup.restore:
+    destination: Provider storage
+    job: web sites
+    parts:
+      - name: /srv/www
+    in_place: true
+    delete_extra: true
+
 - name: Bring everything back to where it came from
   stowage.ftp_backup.restore:
     destination: Provider storage
@@ -127,7 +168,7 @@ point:
     seq: 42
     complete: true
 restored:
-  description: How many things were created, replaced or given other metadata, by their kind.
+  description: How many things were created, replaced or given other metadata, by their kind, and how many were deleted.
   returned: success
   type: dict
   sample:
@@ -135,6 +176,7 @@ restored:
     directories: 3
     links: 0
     others: 1
+    deleted: 0
 bytes:
   description: The size of the files whose content was restored.
   returned: success
@@ -161,6 +203,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.module import JOB_OPTIONS, run
 from ..module_utils.registry import FileRegistry, Host
 from ..module_utils.restore import Wish, restore
+from ..module_utils.selection import WantedPart
 
 if TYPE_CHECKING:
     from ..module_utils.outcome import Outcome
@@ -175,8 +218,10 @@ def bring_back(module: AnsibleModule) -> Outcome:
         client=params["client"],
         point=params["point"],
         paths=tuple(params["paths"]),
+        parts=tuple(WantedPart(part["kind"], part["name"]) for part in params["parts"]),
         target=Path("/" if params["in_place"] else params["target"]),
         overwrite=params["overwrite"],
+        delete_extra=params["delete_extra"],
         owner=params["owner"],
         checksum=params["checksum"],
     )
@@ -191,14 +236,21 @@ def main() -> None:
             "job": {"type": "str", "required": True},
             "point": {"type": "str", "default": "latest"},
             "paths": {"type": "list", "elements": "str", "default": []},
+            "parts": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {"kind": {"type": "str", "default": "files"}, "name": {"type": "str", "required": True}},
+            },
             "target": {"type": "path"},
             "in_place": {"type": "bool", "default": False},
             "overwrite": {"type": "str", "choices": ["changed", "always", "never"], "default": "changed"},
+            "delete_extra": {"type": "bool", "default": False},
             "owner": {"type": "str", "choices": ["keep", "map", "current"], "default": "keep"},
             "checksum": {"type": "bool", "default": False},
         },
         required_if=[("in_place", False, ["target"])],
-        mutually_exclusive=[("target", "in_place")],
+        mutually_exclusive=[("target", "in_place"), ("paths", "parts")],
         supports_check_mode=True,
     )
     run(module, lambda: bring_back(module))

@@ -30,12 +30,14 @@ _LOCAL_DEEDS = ("os.mkdir", "os.remove", "os.rename", "os.rmdir")
 class Strike(t.NamedTuple):
     """What a run does to itself: the signal *number*, right before a deed.
 
-    The deed is the one *at* which as many were done, counted from 1, or the first write that *pattern* is found in.
+    The deed is the one *at* which as many were done, counted from 1, or the first write that *pattern* is found in once
+    it was found in *skipped* others.
     """
 
     at: int = 0
     pattern: str = ""
     number: int = signal.SIGKILL
+    skipped: int = 0
 
 
 class Deeds:
@@ -46,6 +48,7 @@ class Deeds:
         self._at = strike.at
         self._pattern = re.compile(strike.pattern.encode()) if strike.pattern else None
         self._number = strike.number
+        self._skipped = strike.skipped
         self._only_below = only_below
         self._guard = threading.Lock()
 
@@ -71,20 +74,27 @@ class Deeds:
         with self._guard:
             self.count += 1
             if self._pattern is not None and self._pattern.search(content):
-                self._pattern = None
-                return True
+                self._skipped -= 1
+                return self._skipped == -1
             return self.count == self._at
 
 
 def main() -> None:
+    from ansible_collections.stowage.ftp_backup.plugins.module_utils import copying  # noqa: PLC0415
     from ansible_collections.stowage.ftp_backup.plugins.module_utils.backup import Request, back_up  # noqa: PLC0415 - only here, so that tests can import Strike cheaply
     from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import BackupError  # noqa: PLC0415
+    from ansible_collections.stowage.ftp_backup.plugins.module_utils.native import lock  # noqa: PLC0415
+    from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import Rules  # noqa: PLC0415
     from ansible_collections.stowage.ftp_backup.plugins.module_utils.registry import FileRegistry, Host  # noqa: PLC0415
+    from ansible_collections.stowage.ftp_backup.plugins.module_utils.retention import Policy  # noqa: PLC0415
 
     order = json.load(sys.stdin)
     options: dict[str, t.Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in order["request"].items()}
+    options.update(retention=Policy(**options["retention"]), rules=Rules.from_json(options["rules"]))
     request = Request(**options)
     host = Host(Path(order["config_directory"]), Path(order["state_directory"]), name=lambda: str(order["client"]))
+    copying.CHECKPOINT_EVERY = order["checkpoint_every"]
+    lock.BEAT, lock._LOOK = order["beat"], order["beat"] / 4  # noqa: SLF001 - the one is told by the other
     deeds = Deeds(Strike(**order["strike"]), order["state_directory"])
     deeds.install()
     try:

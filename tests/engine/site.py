@@ -18,9 +18,11 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+from ansible_collections.stowage.ftp_backup.plugins.module_utils import copying
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.backup import Request, back_up
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.connections import open_storage
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.destination import ensure_present
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.lock import BEAT
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.registry import (
     Destination,
     DestinationState,
@@ -28,6 +30,7 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.registry import
     Host,
 )
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.restore import Wish, restore
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.retention import Policy
 from tests.engine import child
 from tests.engine.tidy import job_directories
 from tests.engine.trees import Tree, tree_of
@@ -79,7 +82,11 @@ class Site:
         return ensure_present(self.registry, self.home / "var", wanted, validate=True, check_mode=False)
 
     def request(self, job: str = "nightly", **options: Option) -> Request:
-        return replace(Request(NAME, job, (str(self.source),), force=True), **options)
+        """Return what is asked for; *last* is retention's, and a tree may shrink, as it does in most tests."""
+        request = Request(NAME, job, (str(self.source),), force=True, allow_shrink=True)
+        if "last" in options:
+            options["retention"] = Policy(last=options.pop("last"))
+        return replace(request, **options)
 
     def back_up(self, job: str = "nightly", **options: Option) -> Outcome:
         return back_up(self.registry, self.host, self.request(job, **options), check_mode=False)
@@ -121,14 +128,27 @@ class Site:
 
     # -- runs in a process of their own
 
-    def start(self, strike: child.Strike, prefix: Sequence[str] = (), **options: Option) -> Run:
-        """Start a backup as a process that does *strike* to itself; *prefix* is a program that runs it."""
+    def start(
+        self,
+        strike: child.Strike,
+        prefix: Sequence[str] = (),
+        *,
+        checkpoint_every: int = copying.CHECKPOINT_EVERY,
+        beat: float = BEAT,
+        **options: Option,
+    ) -> Run:
+        """Start a backup as a process that does *strike* to itself; *prefix* is a program that runs it.
+
+        Every *beat* seconds it gives a sign of life, and expects one of whoever has the lock.
+        """
         order = {
             "config_directory": str(self.home / "etc"),
             "state_directory": str(self.home / "var"),
             "client": self.client,
             "request": {k: v for k, v in asdict(self.request(**options)).items() if k != "max_age"},
             "strike": strike._asdict(),
+            "checkpoint_every": checkpoint_every,
+            "beat": beat,
         }
         process = subprocess.Popen(
             [*prefix, sys.executable, child.__file__],

@@ -295,7 +295,7 @@ def test_leftovers_are_swept_once_a_damaged_note_is_gone(site: Site) -> None:
     note = put(manifests_of(site.job)[0].with_name("000000.gone"), b"{")
     leftover = put(site.job / "s01/v00" / f"{DEAD_RUN}-000000.tar.gz")
     noted = put(site.job / "s01/v00" / f"{DEAD_RUN}-000001.tar.gz")
-    volumes = json.dumps({"volumes": [f"s01/v00/{noted.name}"]}).encode()
+    volumes = json.dumps({"points": [], "volumes": [f"s01/v00/{noted.name}"]}).encode()
     other = put(note.with_name("000000000.gone"), volumes)
     site.forget()
 

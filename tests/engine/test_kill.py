@@ -6,222 +6,177 @@
 The moments are counted by `child.Deeds`: each is right before one write to the server or one change of the host's
 files, and a larger piece of data is cut in its middle. What has to hold after each:
 
-- every restore point that the run found, or made, and that is still listed, restores to the tree of its time,
+- every restore point that the run found, or made, is there unless retention lets it go, and restores to the tree of
+  its time,
 - the next run succeeds, takes the dead run's lock at once, and leaves nothing that no manifest names.
 """
 
 from __future__ import annotations
 
-import shutil
+import random
 import signal
-import subprocess
 import typing as t
-from dataclasses import dataclass
 
 import pytest
 
 from tests.engine.child import Strike
+from tests.engine.histories import PASTS, History, Snapshot, deduplicated, fill, full, healing
 from tests.engine.site import NAME
-from tests.engine.tidy import assert_tidy, job_directories, points_of
-from tests.engine.trees import Tree, change_tree, make_tree, tree_of
+from tests.engine.tidy import job_directories, points_of
+from tests.engine.trees import make_tree
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.engine.site import Option, Site
-
-    Count = Callable[[int], int]
+    from tests.engine.site import Site
 
 pytestmark = pytest.mark.timeout(3600)  # with --soak each of them takes minutes
 
-_SAMPLED, _IN_FULL = 20, 200
-_BIG = 3_000_000
-_BEFORE_VOLUMES_GO = r"^DELE [^\n]*\.tar\.gz"
+_SAMPLED, _IN_FULL = 3, 24
+_CHAINS_SAMPLED, _CHAINS_IN_FULL = 4, 60
+_LONGEST_CHAIN = 3
+_END = 8  # threads make a run longer or shorter by a few deeds
 
 
-@dataclass
-class Snapshot:
-    """The server's disk and the host's own files at one moment, to return to as often as need be."""
-
-    site: Site
-    copy: Path
-
-    def __post_init__(self) -> None:
-        self.copy.mkdir()
-        _copy(self.site.server.root, self.copy / "server")
-        _copy(self.site.home, self.copy / "home")
-
-    def bring_back(self) -> None:
-        for inside in self.site.server.root.iterdir():
-            shutil.rmtree(inside) if inside.is_dir() else inside.unlink()
-        _copy(self.copy / "server", self.site.server.root)
-        shutil.rmtree(self.site.home)
-        _copy(self.copy / "home", self.site.home)
+def moments(count: int, wanted: int, chance: random.Random) -> list[int]:
+    """Return *wanted* numbers from 1 to *count*, one of each of as many parts of equal length."""
+    borders = [round(number * count / wanted) for number in range(wanted + 1)]
+    return [chance.randint(before + 1, max(before + 1, after)) for before, after in zip(borders, borders[1:])]
 
 
-@pytest.fixture
-def count_of_moments(pytestconfig: pytest.Config) -> Count:
-    """Return how many moments are tried where so many are sampled."""
-    return lambda sampled: _IN_FULL if pytestconfig.getoption("--soak") else sampled
+def deeds_of(history: History) -> int:
+    """Return how many deeds the next run has when nobody kills it."""
+    with history.start(Strike()) as run:
+        result = run.result()
+    assert result["point"]["complete"], result
+    return int(result["deeds"])
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Copy with owners, modes and times, by other means than ours."""
-    subprocess.run(["cp", "-a", "--", f"{source}/.", target], check=True)
+def kill(history: History, moment: int, *, surely: bool = True) -> None:
+    """Run a backup that is killed at the *moment*, if it comes so far."""
+    with history.start(Strike(at=moment)) as run:
+        assert run.wait() == -signal.SIGKILL or (run.wait() == 0 and not surely)
 
 
-def moments(count: int, wanted: int) -> list[int]:
-    """Return *wanted* numbers from 1 to *count*, the first and the last among them, at even distances."""
-    return sorted({1 + round(number * (count - 1) / max(1, wanted - 1)) for number in range(wanted)})
+def kill_before(history: History, pattern: str) -> None:
+    """Run a backup that is killed before it first sends what *pattern* is found in."""
+    with history.start(Strike(pattern=pattern)) as run:
+        assert run.wait() == -signal.SIGKILL
 
 
-def deeds_of(site: Site, **options: Option) -> int:
-    """Return how many deeds a run has that nobody kills."""
-    with site.start(Strike(), **options) as run:
-        return int(run.result()["deeds"])
+@pytest.mark.parametrize("past", PASTS)
+def test_a_run_can_be_killed_at_any_moment(site: Site, tmp_path: Path, past: str, *, soak: bool) -> None:
+    before = Snapshot(PASTS[past](site), tmp_path / "copy")
+    count = deeds_of(before.history)
+
+    for moment in moments(count, _IN_FULL if soak else _SAMPLED, random.Random(past)):
+        print(f"killed at {moment} of {count}")  # noqa: T201 - a failure must tell which moment it was
+        history = before.bring_back()
+        kill(history, moment, surely=moment <= count - _END)
+        history.assert_nothing_is_lost()
+        history.assert_next_run_mends_all()
 
 
-def assert_nothing_is_lost(site: Site, trees: dict[int, Tree], required: set[int]) -> None:
-    """Assert that at least the points *required* are there, by number, and that each that is there restores."""
-    points = points_of(site.job) if job_directories(site.server.root) else []
-    assert required <= {point.seq for point in points}
-    for point in points:
-        assert site.restored(point.run) == trees[point.seq]
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run more chains with --soak."""
+    if "seed" in metafunc.fixturenames:
+        count = _CHAINS_IN_FULL if metafunc.config.getoption("--soak") else _CHAINS_SAMPLED
+        metafunc.parametrize("seed", range(count))
 
 
-def assert_next_run_mends_all(site: Site, trees: dict[int, Tree], **options: Option) -> None:
-    outcome = site.back_up(**options)
+def test_runs_can_be_killed_one_after_the_other(site: Site, seed: int) -> None:
+    chance = random.Random(seed)
+    past = list(PASTS)[seed % len(PASTS)] if seed >= _CHAINS_SAMPLED else ("deduplicated", "ring", "healing", "full")[seed]
+    history = PASTS[past](site)
 
-    assert outcome.values["point"]["complete"]
-    assert outcome.warnings == ()
-    assert_tidy(site.job)
-    trees = {**trees, outcome.values["point"]["seq"]: tree_of(site.source)}
-    assert len(points_of(site.job)) == min(options["last"], outcome.values["point"]["seq"])
-    assert_nothing_is_lost(site, trees, {outcome.values["point"]["seq"]})
+    for number in range(chance.randint(2, _LONGEST_CHAIN)):
+        moment = chance.choice([chance.randint(1, 150), chance.randint(40, 150)])
+        print(f"{past}: killed at {moment}")  # noqa: T201 - a failure must tell which moment it was
+        kill(history, moment, surely=False)
+        history.assert_nothing_is_lost()
+        fill(site.source / f"added {number}", 100 + number, 2)
 
-
-def test_a_rotating_run_can_be_killed_at_any_moment(site: Site, tmp_path: Path, count_of_moments: Count) -> None:
-    options: dict[str, Option] = {"last": 2}
-    make_tree(site.source, big=_BIG)
-    trees = {}
-    for seq in (1, 2):
-        site.back_up(**options)
-        trees[seq] = tree_of(site.source)
-        change_tree(site.source, seq)
-    trees[3] = tree_of(site.source)
-    before = Snapshot(site, tmp_path / "copy")
-    count = deeds_of(site, **options)
-
-    for moment in moments(count, count_of_moments(_SAMPLED)):
-        before.bring_back()
-        _kill(site, moment, count, **options)
-        listed = {point.seq for point in points_of(site.job)}
-        assert 1 in listed or 3 in listed
-        assert_nothing_is_lost(site, trees, {2})
-        assert_next_run_mends_all(site, {**trees, 4: trees[3]}, **options)
+    history.assert_next_run_mends_all()
 
 
-def test_a_first_run_can_be_killed_at_any_moment(site: Site, tmp_path: Path, count_of_moments: Count) -> None:
-    options: dict[str, Option] = {"last": 2, "compression": "none"}
-    make_tree(site.source, big=_BIG)
-    tree = tree_of(site.source)
-    before = Snapshot(site, tmp_path / "copy")
-    count = deeds_of(site, **options)
-
-    for moment in moments(count, count_of_moments(6)):
-        before.bring_back()
-        _kill(site, moment, count, **options)
-        assert_nothing_is_lost(site, {1: tree}, set())
-        assert_next_run_mends_all(site, {1: tree}, **options)
+# exact moments
 
 
-def test_a_full_run_can_be_killed_at_any_moment(site: Site, tmp_path: Path, count_of_moments: Count) -> None:
-    options: dict[str, Option] = {"structure": "full", "last": 1}
-    make_tree(site.source, big=_BIG)
-    site.back_up(**options)
-    tree = tree_of(site.source)
-    before = Snapshot(site, tmp_path / "copy")
-    count = deeds_of(site, **options)
-
-    for moment in moments(count, count_of_moments(6)):
-        before.bring_back()
-        _kill(site, moment, count, **options)
-        assert points_of(site.job)
-        assert_nothing_is_lost(site, {1: tree, 2: tree}, set())
-        assert_next_run_mends_all(site, {1: tree, 2: tree}, **options)
+_TAKING_THE_LOCK = r"^MKD [^\n]*/lock/"
+_PUBLISHING = r"^RNFR [^\n]*manifest\.gz"
+_PUBLISHED = r"^(?:SIZE [^\n]*\.tar(\.gz)?\r\n)+\Z"
+_NOTING = r"^STOR [^\n]*\.gone"
+_REMOVING_MANIFESTS = r"^DELE [^\n]*manifest\.gz"
+_REMOVING_VOLUMES = r"^DELE [^\n]*\.tar(\.gz)?"
+_REMOVING_THE_NOTE = r"^DELE [^\n]*\.gone"
+_RELEASING = r"^RMD [^\n]*lock"
 
 
-def test_a_run_that_mends_can_be_killed_as_well(site: Site, tmp_path: Path, count_of_moments: Count) -> None:
-    options: dict[str, Option] = {"structure": "full", "last": 1}
-    make_tree(site.source, big=_BIG)
-    site.back_up(**options)
-    tree = tree_of(site.source)
-    change_tree(site.source, 1)
-    changed = tree_of(site.source)
-    site.kill_run(Strike(pattern=_BEFORE_VOLUMES_GO), **options)
-    before = Snapshot(site, tmp_path / "copy")
-    count = deeds_of(site, **options)
-
-    for moment in moments(count, count_of_moments(8)):
-        before.bring_back()
-        _kill(site, moment, count, **options)
-        trees = {1: tree, 2: changed, 3: changed, 4: changed}
-        assert_nothing_is_lost(site, trees, set())
-        assert_next_run_mends_all(site, trees, **options)
-
-
-def test_a_run_can_be_killed_while_it_takes_a_dead_runs_lock_over(site: Site) -> None:
-    make_tree(site.source, big=0)
-    site.back_up(last=1)
-    tree = tree_of(site.source)
-    site.kill_run(Strike(pattern="^STOR "), last=1)
-
-    site.kill_run(Strike(pattern=r"^RNFR [^\n]*/lock/"), last=1)
-    site.kill_run(Strike(pattern="^STOR "), last=1)
-
-    assert_nothing_is_lost(site, {1: tree}, {1})
-    assert_next_run_mends_all(site, {1: tree}, last=1)
-
-
-def test_a_run_can_be_killed_while_it_clears_an_empty_lock_away(site: Site) -> None:
-    make_tree(site.source, big=0)
-    site.back_up(last=1)
-    tree = tree_of(site.source)
-    site.kill_run(Strike(pattern=r"^MKD [^\n]*/lock/"), last=1)
-
-    site.kill_run(Strike(pattern=r"^(MLSD|RMD) [^\n]*/lock-"), last=1)
-
-    assert_nothing_is_lost(site, {1: tree}, {1})
-    assert_next_run_mends_all(site, {1: tree}, last=1)
-
-
+@pytest.mark.parametrize("past", [full, deduplicated], ids=["full", "deduplicated"])
 @pytest.mark.parametrize(
     "pattern",
     [
-        pytest.param(r"^MKD [^\n]*/lock/", id="before the lock says whose it is"),
-        pytest.param(r"^RNFR [^\n]*manifest\.gz", id="before the manifest gets its name"),
-        pytest.param(r"^SIZE [^\n]*manifest\.gz\r\nEPSV", id="after the manifest got its name"),
-        pytest.param(r"^STOR [^\n]*\.gone", id="before it is noted what is to go"),
-        pytest.param(r"^DELE [^\n]*manifest\.gz", id="before the old manifest goes"),
-        pytest.param(_BEFORE_VOLUMES_GO, id="before its volumes go"),
-        pytest.param(r"^DELE [^\n]*\.gone", id="before the note goes"),
-        pytest.param(r"^RMD [^\n]*lock", id="before the lock is given back"),
+        pytest.param(_TAKING_THE_LOCK, id="before the lock says whose it is"),
+        pytest.param(_PUBLISHING, id="before the manifest gets its name"),
+        pytest.param(_PUBLISHED, id="after the manifest got its name"),
+        pytest.param(_NOTING, id="before it is noted what is to go"),
+        pytest.param(_REMOVING_MANIFESTS, id="before the old manifest goes"),
+        pytest.param(_REMOVING_VOLUMES, id="before its volumes go"),
+        pytest.param(_REMOVING_THE_NOTE, id="before the note goes"),
+        pytest.param(_RELEASING, id="before the lock is given back"),
     ],
 )
-def test_a_run_can_be_killed_at_each_step_of_its_end(site: Site, pattern: str) -> None:
-    options: dict[str, Option] = {"structure": "full", "last": 1}
-    make_tree(site.source, big=0)
-    site.back_up(**options)
-    trees = {1: tree_of(site.source)}
-    change_tree(site.source, 1)
-    trees[2] = trees[3] = tree_of(site.source)
+def test_a_run_can_be_killed_at_each_step_of_its_end(
+    site: Site, past: Callable[[Site], History], pattern: str
+) -> None:
+    history = past(site)
 
-    site.kill_run(Strike(pattern=pattern), **options)
+    kill_before(history, pattern)
 
-    assert_nothing_is_lost(site, trees, set())
+    history.assert_nothing_is_lost()
     assert points_of(site.job)
-    assert_next_run_mends_all(site, trees, **options)
+    history.assert_next_run_mends_all()
+
+
+@pytest.mark.parametrize("past", [deduplicated, healing], ids=["deduplicated", "healing"])
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        pytest.param(r"^RNFR [^\n]*\.g2\.manifest\.gz", id="before the new generation gets its name"),
+        pytest.param(r"^DELE [^\n]*00000\d-[^.\n]*\.manifest\.gz\.*", id="before the old generation goes"),
+    ],
+)
+def test_a_run_can_be_killed_while_it_publishes_anew(
+    site: Site, past: Callable[[Site], History], pattern: str
+) -> None:
+    history = past(site)
+
+    kill_before(history, pattern)
+
+    history.assert_nothing_is_lost()
+    history.assert_next_run_mends_all()
+
+
+def test_a_run_can_be_killed_while_it_takes_a_dead_runs_lock_over(site: Site) -> None:
+    history = _small(site)
+    kill_before(history, "^STOR ")
+
+    kill_before(history, r"^RNFR [^\n]*/lock/")
+    kill_before(history, "^STOR ")
+
+    history.assert_nothing_is_lost()
+    history.assert_next_run_mends_all()
+
+
+def test_a_run_can_be_killed_while_it_clears_an_empty_lock_away(site: Site) -> None:
+    history = _small(site)
+    kill_before(history, _TAKING_THE_LOCK)
+
+    kill_before(history, r"^(MLSD|RMD) [^\n]*/lock-")
+
+    history.assert_nothing_is_lost()
+    history.assert_next_run_mends_all()
 
 
 def test_another_job_goes_on_while_the_lock_of_a_dead_run_stands(site: Site) -> None:
@@ -230,9 +185,11 @@ def test_another_job_goes_on_while_the_lock_of_a_dead_run_stands(site: Site) -> 
 
     assert site.back_up("other").changed
     assert site.registry.get(NAME) is not None
+    assert len(job_directories(site.server.root)) == 2
 
 
-def _kill(site: Site, moment: int, count: int, **options: Option) -> None:
-    """Run a backup that is killed at the *moment*; threads make a run of *count* deeds longer or shorter by a few."""
-    with site.start(Strike(at=moment), **options) as run:
-        assert run.wait() == -signal.SIGKILL or (run.wait() == 0 and moment > count - 5)
+def _small(site: Site) -> History:
+    make_tree(site.source, big=0)
+    history = History(site, {"last": 1})
+    history.run()
+    return history

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import itertools
+import random
 import re
 import signal
 import threading
+import time
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -17,6 +19,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from ansible_collections.stowage.ftp_backup.plugins.module_utils import jobs
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.backup import back_up
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import (
     BackupError,
@@ -29,6 +32,7 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import (
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.lock import JobLock
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.registry import Host, Identity, JobState
 from tests.engine.child import Strike
+from tests.engine.histories import PASTS, History, deduplicated, fill
 from tests.engine.site import Site
 from tests.engine.tidy import assert_tidy, points_of
 from tests.engine.trees import make_tree, tree_of
@@ -469,7 +473,7 @@ def test_every_refusal_is_one_sentence_without_a_password(site: Site, tmp_path: 
 def test_a_run_whose_lock_was_taken_over_after_its_commit_removes_nothing_and_says_so(site: Site) -> None:
     make_tree(site.source, big=0)
     site.back_up(last=1)
-    with site.start(Strike(pattern=r"\nRETR [^\n]*manifest", number=signal.SIGSTOP), last=1) as run:
+    with site.start(Strike(pattern=r"(?:^|\n)RETR [^\n]*manifest\.gz\r", number=signal.SIGSTOP), last=1) as run:
         run.wait_until_stopped()  # it has published its manifest and is about to read it back
         clock = Clock()
         with site.storage() as storage:
@@ -572,3 +576,135 @@ def test_two_first_runs_at_once_are_of_one_host(site: Site) -> None:
 
     for job in ("etc", "home"):
         assert site.back_up(job).values["point"]["seq"] == 2
+
+
+# runs that stand still while another host takes their lock over, and go on afterwards
+
+
+class Hurried(JobLock):
+    """A lock whose clock goes as fast as it is asked."""
+
+    def __init__(self, *arguments: t.Any, **options: t.Any) -> None:
+        clock = Clock()
+        super().__init__(*arguments, **options, clock=clock, pause=clock.pause)
+
+
+def stopped_before(pattern: str, skipped: int = 0) -> Strike:
+    return Strike(pattern=pattern, number=signal.SIGSTOP, skipped=skipped)
+
+
+def bring_back(history: History) -> None:
+    """Put into the tree what only restore points and volumes have that are about to go."""
+    fill(history.site.source / "only in the second", 3, 20)
+    fill(history.site.source / "b", 2, 3)
+
+
+STOPS = {
+    "before a volume is uploaded": stopped_before(r"^STOR [^\n]*\.tar"),
+    "before a checkpoint gets its name": stopped_before(r"^RNFR [^\n]*checkpoint"),
+    "before the manifest is staged": stopped_before(r"^STOR [^\n]*\.manifest"),
+    "before the manifest gets its name": STOPPED_BEFORE_COMMIT,
+    "before the manifest is proved": stopped_before(r"(^|\n)RETR [^\n]*\.manifest"),
+    "before it is noted what is to go": stopped_before(r"^STOR [^\n]*\.gone"),
+    "before the note gets its name": stopped_before(r"^RNFR [^\n]*\.gone"),
+    "before an old manifest goes": stopped_before(r"^DELE [^\n]*\.manifest"),
+    "before its volumes go": stopped_before(r"^DELE [^\n]*\.tar"),
+    "before the note goes": stopped_before(r"^DELE [^\n]*\.gone"),
+}
+STOPS_OF_EMPTYING = {
+    "before a volume is emptied": stopped_before(r"^STOR [^\n]*\.tar", 1),
+    "before it is noted what is emptied": stopped_before(r"^STOR [^\n]*\.gone", 1),
+    "before a restore point is published anew": stopped_before(r"^RNFR [^\n]*\.g2\.manifest"),
+    "before what is published anew is proved": stopped_before(r"(^|\n)RETR [^\n]*\.g2\.manifest"),
+    "before the older generation goes": stopped_before(r"^DELE [^\n]*\.manifest", 1),
+    "before what was emptied goes": stopped_before(r"^DELE [^\n]*\.tar", 1),
+    "before the note of that goes": stopped_before(r"^DELE [^\n]*\.gone", 1),
+}
+
+
+@pytest.mark.parametrize(
+    ("past", "stop"),
+    [
+        *(("ring", stop) for stop in STOPS if "checkpoint" not in stop and "note" not in stop and "volumes" not in stop),
+        *((past, stop) for past in ("full", "deduplicated") for stop in STOPS if "checkpoint" not in stop),
+        *(("deduplicated", stop) for stop in STOPS_OF_EMPTYING),
+        *((past, "before a checkpoint gets its name") for past in PASTS if "with checkpoints" in past),
+    ],
+)
+def test_a_run_that_stood_still_and_is_woken_costs_no_restore_point(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, past: str, stop: str
+) -> None:
+    monkeypatch.setattr(jobs, "JobLock", Hurried)
+    history = PASTS[past](site)
+    with history.start({**STOPS, **STOPS_OF_EMPTYING}[stop]) as run:
+        run.wait_until_stopped()
+        history.learn()
+        other = site.as_other_host(tmp_path / "other")
+        bring_back(history)
+
+        history.run(other, adopt=True)
+        history.assert_nothing_is_lost()
+        run.go_on()
+        result = run.result()
+
+    assert "point" in result or result["kind"] == "locked"
+    history.assert_nothing_is_lost()
+    history.run(other)
+    history.assert_next_run_mends_all(other)
+
+
+@pytest.mark.parametrize("stop", STOPS_OF_EMPTYING)
+def test_a_run_that_stood_still_may_wake_while_the_other_one_works(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: str
+) -> None:
+    """Wake it when the other host has taken the lock and knows what there is, right before it reads the tree."""
+    history = deduplicated(site)
+    with history.start(STOPS_OF_EMPTYING[stop]) as run:
+        run.wait_until_stopped()
+        history.learn()
+        other = site.as_other_host(tmp_path / "other")
+        bring_back(history)
+
+        class Waking(Hurried):
+            """A lock in whose place ends what the other one does when it is woken."""
+
+            def start_beating(self) -> None:
+                super().start_beating()
+                run.go_on()
+                run.result()
+
+        monkeypatch.setattr(jobs, "JobLock", Waking)
+        history.run(other, adopt=True)
+    monkeypatch.setattr(jobs, "JobLock", Hurried)
+
+    history.assert_nothing_is_lost()
+    history.run(other)
+    history.assert_next_run_mends_all(other)
+
+
+# two hosts at once
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run more races with --soak."""
+    if "race" in metafunc.fixturenames:
+        metafunc.parametrize("race", range(30 if metafunc.config.getoption("--soak") else 3))
+
+
+def test_of_two_hosts_that_race_for_a_job_none_costs_the_other_a_restore_point(
+    site: Site, tmp_path: Path, race: int
+) -> None:
+    chance = random.Random(race)
+    history = PASTS[("deduplicated", "ring", "full")[race % 3]](site)
+    other = site.as_other_host(tmp_path / "other")
+
+    with history.start(Strike(), beat=0.1) as first:
+        time.sleep(chance.random() * 0.8)
+        with history.start(Strike(), other, beat=0.1, adopt=True) as second:
+            results = [first.result(), second.result()]
+
+    assert any("point" in result for result in results)
+    assert {result["kind"] for result in results if "point" not in result} <= {"locked", "foreign"}
+    history.assert_nothing_is_lost()
+    history.run(other, adopt=True)
+    history.assert_next_run_mends_all(other)

@@ -150,18 +150,36 @@ def test_what_a_killed_prune_noted_is_finished_by_the_next_run(site: Site) -> No
     assert_tidy(site.job)
 
 
-def test_a_note_whose_manifest_is_still_there_deletes_nothing(site: Site) -> None:
+def test_a_note_whose_manifest_is_still_there_is_carried_out(site: Site) -> None:
     make_tree(site.source, big=0)
-    site.back_up(last=2)
-    (point,) = points_of(site.job)
-    note = json.dumps({"volumes": [str(volume) for volume in point.volumes]}).encode()
-    put(manifests_of(site.job)[0].with_name("000001.gone"), note)
+    for _number in range(2):
+        site.back_up(last=3)
+    path = manifests_of(site.job)[0]
+    going, staying = points_of(site.job)
+    volumes = [*map(str, going.volumes), *map(str, staying.volumes)]
+    note = json.dumps({"points": [str(path.relative_to(site.job))], "volumes": volumes}).encode()
+    put(path.with_name("000001.gone"), note)
 
-    site.back_up(last=2)
+    site.back_up(last=3)
 
-    assert len(points_of(site.job)) == 2
+    assert [point.seq for point in points_of(site.job)] == [2, 3]
     assert_tidy(site.job)
-    assert site.restored(point.run) == tree_of(site.source)
+    assert site.restored(staying.run) == tree_of(site.source)
+
+
+@pytest.mark.parametrize("point", ["job.json", "points/../job.json", "points/202611/000001.keep", "/etc/passwd"])
+def test_a_note_deletes_nothing_but_manifests_and_volumes(site: Site, point: str) -> None:
+    make_tree(site.source, big=0)
+    site.back_up(last=3)
+    note = put(
+        manifests_of(site.job)[0].with_name("000001.gone"), json.dumps({"points": [point], "volumes": []}).encode()
+    )
+
+    (warning,) = site.back_up(last=3).warnings
+
+    assert "which is no manifest" in warning
+    assert note.exists()
+    assert (site.job / "job.json").exists()
 
 
 def test_a_note_never_deletes_what_another_point_needs(site: Site) -> None:
@@ -170,7 +188,7 @@ def test_a_note_never_deletes_what_another_point_needs(site: Site) -> None:
     (point,) = points_of(site.job)
     unneeded = f"s01/v00/{DEAD_RUN}-000000.tar.gz"
     put(site.job / unneeded)
-    note = json.dumps({"volumes": [*map(str, point.volumes), unneeded]}).encode()
+    note = json.dumps({"points": [], "volumes": [*map(str, point.volumes), unneeded]}).encode()
     put(manifests_of(site.job)[0].with_name("000000.gone"), note)
 
     site.back_up(last=2)
@@ -232,10 +250,12 @@ def test_a_manifest_whose_volume_is_missing_right_after_is_withdrawn(site: Site,
     path = job / "points/202601" / f"000002-{RUN}.manifest.gz"
     volumes = {f"v00/{volume.name}": volume.stat().st_size}
 
-    with site.storage() as storage, pytest.raises(InterruptedTransferError, match=f"withdrawn.*{volume.name}"):
-        commit.commit(
-            t.cast("Storage", Losing(storage, volume)), tmp_path / "manifest", path, job / "s02", volumes, lambda: None
-        )
+    with site.storage() as storage:
+        losing = t.cast("Storage", Losing(storage, volume))
+        publication = commit.Publication(losing, tmp_path / "manifest", path)
+        publication.stage(makes_month=True)
+        with pytest.raises(InterruptedTransferError, match=f"withdrawn.*{volume.name}"):
+            publication.publish(job / "s02", volumes, lambda: None)
 
     assert len(manifests_of(site.job)) == 1
     assert site.back_up(last=3).values["point"]["seq"] == 2
@@ -252,8 +272,11 @@ def test_a_manifest_is_not_published_once_the_lock_is_lost(site: Site, tmp_path:
         raise DamageError("lost")
 
     path = job / "points/202601" / f"000002-{RUN}.manifest.gz"
-    with site.storage() as storage, pytest.raises(DamageError):
-        commit.commit(storage, tmp_path / "manifest", path, job / "s02", {}, prove)
+    with site.storage() as storage:
+        publication = commit.Publication(storage, tmp_path / "manifest", path)
+        publication.stage(makes_month=True)
+        with pytest.raises(DamageError):
+            publication.publish(job / "s02", {}, prove)
 
     assert len(manifests_of(site.job)) == 1
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import signal
 import stat
@@ -19,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from ansible_collections.stowage.ftp_backup.plugins.module_utils import collect
+from ansible_collections.stowage.ftp_backup.plugins.module_utils import deciding
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import (
     BackupError,
     DamageError,
@@ -30,6 +29,7 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import (
 )
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.storage import FtpStorage
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native import fetch, manifest
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import Rules
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.restore import Wish, restore
 from tests.engine.site import NAME
 from tests.engine.tidy import manifests_of
@@ -292,6 +292,65 @@ def test_directories_above_what_is_selected_stay_as_they_are_if_they_are_there(s
     assert stat.S_IMODE((below(site, target) / "d").stat().st_mode) == 0o750
 
 
+# -- all of it
+
+
+@pytest.mark.parametrize("window", [1, 7])
+def test_a_tree_comes_back_the_same_however_small_the_windows_are(
+    site: Site, monkeypatch: pytest.MonkeyPatch, window: int
+) -> None:
+    monkeypatch.setattr(deciding, "_ENOUGH", window)
+    monkeypatch.setattr(deciding, "_MOST", window)
+    make_tree(site.source)
+    site.back_up()
+    foretold = bring_back(site, site.home / "restored", check_mode=True)
+
+    outcome = bring_back(site, site.home / "restored")
+
+    assert tree_of(below(site, site.home / "restored")) == tree_of(site.source)
+    assert outcome.values["restored"] == foretold.values["restored"]
+    assert not bring_back(site, site.home / "restored").changed
+
+
+def test_what_was_left_out_of_the_backup_survives_the_deletion_of_what_is_extra(site: Site) -> None:
+    (site.source / "cache").mkdir(parents=True)
+    (site.source / "cache/CACHEDIR.TAG").write_bytes(b"Signature: 8a477f597d28d172789f06886806bc55")
+    for name in ("file", "debug.log", "cache/entry"):
+        (site.source / name).write_bytes(STORED)
+    site.back_up(rules=Rules(exclude=("*.log",), caches=True))
+    for name in ("new", "new.log", "cache/new"):
+        (site.source / name).write_bytes(b"since then")
+    foretold = bring_back(site, delete_extra=True, check_mode=True)
+    assert (site.source / "new").exists()
+
+    outcome = bring_back(site, delete_extra=True)
+
+    assert outcome.values["restored"] == foretold.values["restored"]
+    assert outcome.values["restored"]["deleted"] == 1
+    assert outcome.before is not None
+    assert [path for path, what in outcome.before.items() if what == "extra"] == [f"{site.source}/new"]
+    left = {"cache", "cache/CACHEDIR.TAG", "cache/entry", "cache/new", "debug.log", "file", "new.log"}
+    assert {str(path.relative_to(site.source)) for path in site.source.rglob("*")} == left
+    assert not bring_back(site, delete_extra=True).changed
+
+
+def test_a_sparse_file_comes_back_with_its_holes(site: Site) -> None:
+    site.source.mkdir()
+    with (site.source / "disk").open("wb") as file:
+        for offset in (0, 5_000_000, 40_000_000):
+            file.seek(offset)
+            file.write(os.urandom(70_000))
+        file.truncate(100_000_000)
+    site.back_up()
+    target = site.home / "restored"
+
+    bring_back(site, target)
+
+    restored = below(site, target) / "disk"
+    assert restored.read_bytes() == (site.source / "disk").read_bytes()
+    assert restored.stat().st_blocks <= (site.source / "disk").stat().st_blocks + 64
+
+
 # -- damage on the server
 
 
@@ -430,29 +489,6 @@ def test_a_file_that_cannot_be_read_for_comparison_is_restored(site: Site, monke
     assert [(site.source / name).read_bytes() for name in "ab"] == [STORED, STORED]
 
 
-def test_more_files_may_be_begun_than_can_be_open(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collect, "WHOLE_FILE_LIMIT", 1000)
-    monkeypatch.setattr(collect, "SEGMENT_SIZE", 1000)
-    site.declare(max_connections=1)
-    site.source.mkdir()
-    for number in range(500):
-        (site.source / f"{number:03d}").write_bytes(os.urandom(1000) + b"tail")
-    site.back_up(last=1)
-    for number in range(500):
-        with (site.source / f"{number:03d}").open("ab") as file:
-            file.write(b"%d" % number)
-    site.back_up(last=1)  # the beginnings stay in the first volume, and the ends are in another
-    usual = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (300, usual[1]))
-
-    try:
-        restored = site.restored()
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, usual)
-
-    assert restored == tree_of(site.source)
-
-
 @needs_root
 @pytest.mark.parametrize("kind", ["file", "fifo"])
 def test_what_cannot_be_given_its_owner_leaves_nothing(site: Site, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
@@ -544,7 +580,7 @@ def test_a_tree_that_is_very_deep_comes_back(site: Site) -> None:
     finally:
         subprocess.run(["rm", "-rf", site.source, target], check=True)
 
-    assert outcome.values["restored"] == {"files": 1, "directories": 701, "links": 0, "others": 0}
+    assert outcome.values["restored"] == {"files": 1, "directories": 701, "links": 0, "others": 0, "deleted": 0}
 
 
 def test_a_system_without_extended_attributes_restores_the_rest(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -579,7 +615,7 @@ def test_what_failed_on_the_way_is_told_by_its_class(site: Site, monkeypatch: py
     (site.source / "file").write_bytes(STORED)
     site.back_up()
 
-    def refuse(_storage: FtpStorage, path: PurePosixPath, _offset: int = 0) -> t.NoReturn:
+    def refuse(_storage: FtpStorage, path: PurePosixPath, _offset: int = 0, _length: int | None = None) -> t.NoReturn:
         raise InterruptedTransferError(f"Cannot download {path}: the transfer broke (reset).")
 
     monkeypatch.setattr(FtpStorage, "open", refuse)
@@ -596,7 +632,7 @@ class AwayStorage(FakeStorage):
         self.attempts = 0
         self._error = error
 
-    def open(self, path: PurePosixPath, offset: int = 0) -> t.NoReturn:  # noqa: ARG002 - it is a storage's
+    def open(self, path: PurePosixPath, offset: int = 0, length: int | None = None) -> t.NoReturn:  # noqa: ARG002 - it is a storage's
         self.attempts += 1
         raise self._error
 

@@ -7,20 +7,28 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
+import struct
 import subprocess
 import sys
 import typing as t
+from contextlib import suppress
 
 import pytest
 
+from tests.engine.child import Strike
 from tests.engine.tidy import manifests_of, points_of
-from tests.engine.trees import Tree, change_tree, contents_of, make_tree, tree_of
+from tests.engine.trees import BIG_FILE, Tree, change_tree, contents_of, make_tree, tree_of
 
 if t.TYPE_CHECKING:
     from pathlib import Path
 
     from tests.engine.site import Site
+
+
+#: What stands in the commands that put one file together by its checksums.
+_FINDING_ONE = ("> sums", "> digests")
 
 
 class Visitor:
@@ -50,9 +58,10 @@ class Visitor:
         self.curl("--output", target, f"{self._url}/{path}")
 
     def mirror(self, path: str, target: Path) -> None:
-        """Download the directory *path*: names with a dot are files here, all others directories."""
+        """Download the directory *path* without a lock: names with a dot are files here, all others directories."""
         target.mkdir()
-        names = [name for name in self.curl("--list-only", f"{self._url}/{path}/").split() if name not in (".", "..")]
+        listed = self.curl("--list-only", f"{self._url}/{path}/").split()
+        names = [name for name in listed if name not in (".", "..", "lock")]
         files = [name for name in names if "." in name]
         for name in files:
             self.download(f"{path}/{name}", target / name)
@@ -86,11 +95,34 @@ def restored_tree(visitor: Visitor, site: Site, target: str) -> Tree:
     return tree_of(visitor.home / target / site.source.relative_to("/"))
 
 
-@pytest.mark.parametrize("options", [{"compression": "gzip"}, {"compression": "none"}, {"structure": "full"}])
+def make_larger_tree(site: Site) -> None:
+    """Make a tree that also has a file in several segments, its copy, a sparse file and an access control list."""
+    make_tree(site.source, big=9_000_000)
+    shutil.copyfile(site.source / BIG_FILE, site.source / "copy of it")
+    with (site.source / "image").open("wb") as file:
+        file.seek(1_000_000)
+        file.write(b"between two holes")
+        file.truncate(3_000_000)
+    acl = [(0x01, 6, -1), (0x02, 4, 1234), (0x04, 4, -1), (0x10, 4, -1), (0x20, 0, -1)]
+    with suppress(OSError):  # not every file system has them
+        packed = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *each) for each in acl)
+        os.setxattr(site.source / "text", "system.posix_acl_access", packed)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"compression": "gzip"},
+        {"compression": "none"},
+        {"compression": "zstd"},
+        {"structure": "full"},
+        {"structure": "deduplicated"},
+    ],
+)
 def test_every_point_is_brought_back_by_the_program_that_lies_beside_the_backups(
     site: Site, visitor: Visitor, options: dict[str, t.Any]
 ) -> None:
-    make_tree(site.source, big=9_000_000)
+    make_larger_tree(site)
     trees = []
     for number in (1, 2, 3):
         site.back_up(last=2, **options)
@@ -104,12 +136,29 @@ def test_every_point_is_brought_back_by_the_program_that_lies_beside_the_backups
         target = f"restored-{seq}"
         visitor.run(sys.executable, "-I", "recover.py", "job", "--point", str(seq), "--target", target)
         assert restored_tree(visitor, site, target) == trees[seq - 1]
+        image = visitor.home / target / site.source.relative_to("/") / "image"
+        assert image.stat().st_blocks * 512 < 1_000_000
 
     for point in points_of(site.job):
         assert point.run in listed
 
 
-@pytest.mark.parametrize("compressions", [("gzip", "gzip"), ("none", "none"), ("gzip", "none")])
+def test_a_first_run_that_was_cut_off_is_brought_back_as_far_as_its_checkpoint(site: Site, visitor: Visitor) -> None:
+    make_tree(site.source, big=9_000_000)
+    site.kill_run(Strike(pattern=r"^RNFR [^\n]*manifest\.gz"), checkpoint_every=1024 * 1024)
+    visitor.mirror(job_path(site), visitor.home / "job")
+    visitor.download("recover.py", visitor.home / "recover.py")
+
+    command = [sys.executable, "-I", "recover.py", "job", "--point", "checkpoint", "--target", "restored"]
+    visitor.run(*command)
+
+    found = contents_of(restored_tree(visitor, site, "restored"))
+    there = contents_of(tree_of(site.source))
+    assert BIG_FILE.encode() in found
+    assert found.items() <= there.items()
+
+
+@pytest.mark.parametrize("compressions", [("gzip", "gzip"), ("none", "none"), ("gzip", "none"), ("zstd", "gzip")])
 def test_what_the_readme_says_about_curl_and_tar_brings_the_contents_back(
     site: Site, visitor: Visitor, compressions: tuple[str, str]
 ) -> None:
@@ -133,14 +182,39 @@ def test_what_the_readme_says_about_curl_and_tar_brings_the_contents_back(
     assert wanted.items() <= found.items()
 
 
+@pytest.mark.parametrize("name", [BIG_FILE, "copy of it", "etc/changeling", "docs/20.txt"])
+def test_what_the_readme_says_about_checksums_finds_a_file_of_a_pool(site: Site, visitor: Visitor, name: str) -> None:
+    make_larger_tree(site)
+    site.back_up(structure="deduplicated")
+    change_tree(site.source, 1)
+    site.later(hours=1).back_up(structure="deduplicated")
+    visitor.download("readme.txt", visitor.home / "readme.txt")
+    readme = (visitor.home / "readme.txt").read_text()
+    commands = [
+        command.replace("tar -x", "tar -x --backup=numbered") for command in commands_of_way_b(readme, {"gzip"})
+    ]
+    finding = [part for part in readme.split("\n\n") if any(sign in part for sign in _FINDING_ONE)]
+
+    visitor.follow(
+        [*commands, *(part for part in finding if part.startswith("    "))],
+        job=visitor.url_of(job_path(site)),
+        manifest=manifests_of(site.job)[-1].relative_to(site.job).as_posix(),
+        slot="pool",
+        path=shlex.quote(str(site.source / name)),
+    )
+
+    assert (visitor.home / "found").read_bytes() == (site.source / name).read_bytes()
+
+
 def commands_of_way_b(readme: str, compressions: set[str]) -> list[str]:
     """Return what *readme* says to type for curl and tar: each paragraph that four spaces begin is one command.
 
-    What unpacks volumes of other kinds is left out, and so are the two that only show something to a reader.
+    What unpacks volumes of other kinds is left out, and so is what only shows something to a reader, or finds one file.
     """
     way_b = readme[readme.index("\nWAY B") :]
     paragraphs = [part for part in way_b.split("\n\n") if part.startswith("    ")]
-    commands = [part for part in paragraphs if not any(sign in part for sign in (" machine ", "less", "a large file"))]
+    signs = (" machine ", "less", "a large file", *_FINDING_ONE)
+    commands = [part for part in paragraphs if not any(sign in part for sign in signs)]
     unpacking = [command for command in commands if "tar -x" in command]
     (wanted,) = (
         command

@@ -38,7 +38,8 @@ def points_of(job: Path) -> list[Stored]:
 def _read(path: Path) -> Stored:
     lines = gzip.decompress(path.read_bytes()).splitlines()
     header, trailer = json.loads(lines[0]), json.loads(lines[-1])["trailer"]
-    assert path.name == f"{header['seq']:06d}-{header['run']}.manifest.gz"
+    again = f".g{header['generation']}" if header["generation"] > 1 else ""
+    assert path.name == f"{header['seq']:06d}-{header['run']}{again}.manifest.gz"
     volumes = {PurePosixPath(header["pool"], name): use[1] for name, use in trailer["volumes"].items()}
     return Stored(header["seq"], header["run"], header["pool"], trailer["complete"], volumes)
 

@@ -95,6 +95,10 @@ class Host:
         options = {"destination": DESTINATION, "job": JOB, "client": CLIENT, "target": str(self.target)}
         return self._task("restore", options, changes)
 
+    def restore_point(self, **changes: object) -> Task:
+        options = {"destination": DESTINATION, "job": JOB, "client": CLIENT, "point": "latest"}
+        return self._task("restore_point", options, changes)
+
     def _task(self, module: str, options: Mapping[str, object], changes: Mapping[str, object]) -> Task:
         wanted = {**self._directories, **options, **changes}
         return Task(module, {name: value for name, value in wanted.items() if value is not None})

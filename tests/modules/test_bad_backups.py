@@ -45,7 +45,7 @@ def _noise(size: int) -> bytes:
 # -- options
 
 
-@pytest.mark.parametrize("module", ["backup", "restore", "reindex", "backup_info"])
+@pytest.mark.parametrize("module", ["backup", "restore", "restore_point", "reindex", "backup_info"])
 def test_a_destination_nobody_declared(untouched: Host, module: str) -> None:
     task = getattr(untouched, module)(destination="Nowhere")
 

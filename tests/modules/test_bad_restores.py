@@ -80,6 +80,16 @@ def test_a_path_that_no_glob_can_be(untouched: Host, path: str) -> None:
     refusal(untouched, untouched.restore(paths=[path]), "usage", repr(path))
 
 
+def test_a_part_that_is_not_there_is_told_with_those_that_are(untouched: Host) -> None:
+    part = {"name": "/nowhere"}
+    refusal(untouched, untouched.restore(parts=[part]), "usage", "files '/nowhere'", repr(str(untouched.source)))
+
+
+def test_both_paths_and_parts(untouched: Host) -> None:
+    task = untouched.restore(paths=["/srv"], parts=[{"name": "/srv"}])
+    refusal(untouched, task, "", "mutually exclusive", "paths|parts")
+
+
 # -- where to
 
 
@@ -147,6 +157,39 @@ def test_a_directory_that_is_a_link_now_becomes_a_directory_again(backed_up: Hos
     assert snapshot(outside) == before
     assert not below.is_symlink()
     assert below.joinpath("b.bin").exists()
+
+
+# -- what does not belong there
+
+
+def test_what_is_extra_goes_only_where_everything_else_came_back(backed_up: Host) -> None:
+    backed_up.do(backed_up.restore())
+    extra = backed_up.restored(backed_up.source) / "extra"
+    extra.write_text("mine\n")
+    in_the_way = backed_up.restored(backed_up.source) / "empty"
+    in_the_way.unlink()
+    in_the_way.joinpath("mine").mkdir(parents=True)
+    result = backed_up.call(backed_up.restore(delete_extra=True))
+
+    assert_sentence(backed_up, result, "local", backed_up.source / "empty", "Nothing was deleted")
+    assert extra.exists()
+
+
+def test_what_is_extra_is_foretold_then_deleted_then_ok(backed_up: Host) -> None:
+    task = backed_up.restore(delete_extra=True, parts=[{"name": str(backed_up.source)}])
+    backed_up.do(task)
+    extra = backed_up.restored(backed_up.source) / "below" / "extra"
+    extra.write_text("mine\n")
+    foretold = backed_up.call(task.in_check_mode(), diff=True)
+    assert extra.exists()
+    done, again = backed_up.call(task, diff=True), backed_up.call(task)
+
+    assert not extra.exists()
+    for key in ("changed", "restored", "bytes", "diff"):
+        assert foretold.values[key] == done.values[key], key
+    assert done.values["restored"]["deleted"] == 1
+    assert done.diff[0][str(backed_up.source / "below" / "extra")] == "extra"
+    assert not again.changed
 
 
 # -- what lies on the server

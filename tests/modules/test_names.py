@@ -55,7 +55,7 @@ def test_a_destination_name_is_refused(untouched: Host, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "a\nb"])
-@pytest.mark.parametrize("module", ["backup", "restore", "reindex"])
+@pytest.mark.parametrize("module", ["backup", "restore", "restore_point", "reindex"])
 def test_a_client_name_is_refused(untouched: Host, module: str, name: str) -> None:
     task = getattr(untouched, module)(client=name)
     refusal(untouched, task, "usage", "client name", repr(name))

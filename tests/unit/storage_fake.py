@@ -58,9 +58,8 @@ class FakeStorage:
 
     # directories
 
-    def ensure_directories(self, directories: Sequence[Path]) -> None:
-        for directory in directories:
-            self.take_directory(directory)
+    def ensure_directories(self, directories: Sequence[Path]) -> list[bool]:
+        return [self.take_directory(directory) for directory in directories]
 
     def take_directory(self, directory: Path) -> bool:
         with self._guard:
@@ -114,7 +113,7 @@ class FakeStorage:
             return bytes(reader.read(len(self.files[path]) if length is None else length))
 
     @contextmanager
-    def open(self, path: Path, offset: int = 0) -> Iterator[Reader]:
+    def open(self, path: Path, offset: int = 0, length: int | None = None) -> Iterator[Reader]:  # noqa: ARG002 - a hint
         with self._guard:
             if path not in self.files:
                 raise MissingError(f"Cannot download {path}: there is no such file.", code=550)

@@ -82,7 +82,7 @@ class StoredJob:
             writer.add(entry)
         listed = tuple(problems)
         parts = (Part("files", "/srv", writer.entries, 7),)
-        writer.finish(complete=not listed, problems=listed, parts=parts, stored={})
+        writer.finish(complete=not listed, problems=listed, parts=parts, volumes={})
         self._write(names.manifest_path(self.directory, number, run), b"".join(pieces))
         return self.stored(number)
 

@@ -34,8 +34,8 @@ _FAREWELL_TIMEOUT = 10.0
 _SETTLE_WAIT = 0.3
 _SUCCESS = (226, 250)
 _RECEIVE = 256 * 1024
-_SMALL = 128 * 1024  # a slice up to this size gets a receive buffer no larger than it needs
-_LEAST_BUFFER = 16 * 1024
+_SMALL = 1280 * 1024  # of a slice up to this size, little more is to come than it has
+_LEAST_BUFFER, _MOST_BUFFER = 16 * 1024, 128 * 1024  # more than that is as fast with a slice of this size
 _READ_ON = 64 * 1024  # so close to the end of a file it is cheaper to read on than to break off
 _WANTS_REUSE = (425, 450, 522)
 
@@ -210,7 +210,8 @@ class DataChannel:
         *length* is how much of it will be read, if that is known. The replies to the commands *before* are in
         :attr:`Download.before`.
         """
-        buffer = max(_LEAST_BUFFER, length) if length is not None and length <= _SMALL else None
+        is_small = length is not None and length <= _SMALL
+        buffer = min(max(_LEAST_BUFFER, length or 0), _MOST_BUFFER) if is_small else None
         connection, replies = self._open(command, deed, offset=offset, before=before, buffer=buffer)
         download = Download(connection, lambda error: self._failed(deed, error), self._bandwidth, replies)
         try:

@@ -58,6 +58,7 @@ class FtpStorage:
         self._renames = True
         self._counting = threading.Lock()
         self._attempts = 0
+        self._staged: dict[Path, int] = {}
         self.bytes_sent = 0
         self.bytes_received = 0
 
@@ -114,9 +115,10 @@ class FtpStorage:
 
     # -- directories
 
-    def ensure_directories(self, directories: Sequence[Path]) -> None:
-        if directories:
-            self._again(lambda session: session.ensure_directories([session.path_of(d) for d in directories]))
+    def ensure_directories(self, directories: Sequence[Path]) -> list[bool]:
+        if not directories:
+            return []
+        return self._again(lambda session: session.ensure_directories([session.path_of(d) for d in directories]))
 
     def take_directory(self, directory: Path) -> bool:
         """Make *directory* and tell whether it was this call that made it.
@@ -149,7 +151,7 @@ class FtpStorage:
 
     def stage(self, path: Path, chunks: Chunks) -> Path:
         def deed(session: Session, staged: Path) -> Path:
-            self._sent(session, staged, chunks)
+            self._staged[staged] = self._sent(session, staged, chunks)
             return staged
 
         return self._staging(path, deed)
@@ -206,7 +208,7 @@ class FtpStorage:
                 session.close()
 
     def publish(self, staged: Path, path: Path, chunks: Chunks) -> None:
-        (size,) = self.sizes([staged])
+        size = self._staged.pop(staged, None) or self.sizes([staged])[0]
         if size is None:
             raise InterruptedTransferError(f"Cannot publish {path}: the file that was uploaded for it is gone.")
         self._again(lambda session: self._published(session, staged, path, size, chunks))
@@ -255,8 +257,8 @@ class FtpStorage:
         return self._again(deed)
 
     @contextmanager
-    def open(self, path: Path, offset: int = 0) -> Iterator[Reader]:
-        with self._session() as session, session.download(session.path_of(path), offset) as download:
+    def open(self, path: Path, offset: int = 0, length: int | None = None) -> Iterator[Reader]:
+        with self._session() as session, session.download(session.path_of(path), offset, length) as download:
             yield _CountingReader(download, self._count_received)
 
     def _count_received(self, count: int) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import json
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 
 FORMAT = 1
@@ -37,7 +37,11 @@ class Place(t.NamedTuple):
 
 
 class Entry(t.NamedTuple):
-    """One name of a restore point; times in nanoseconds since 1970, sizes in bytes."""
+    """One name of a restore point; times in nanoseconds since 1970, sizes in bytes.
+
+    *extents* are the offset and length of each piece of a sparse file that is no hole, in order; its content is what
+    lies in them, strung together. Of a file without holes there are none.
+    """
 
     path: bytes
     kind: str
@@ -57,6 +61,7 @@ class Entry(t.NamedTuple):
     places: tuple[Place, ...] = ()
     is_stale: bool = False
     is_racy: bool = False
+    extents: tuple[tuple[int, int], ...] = ()
 
     @property
     def has_content(self) -> bool:
@@ -64,8 +69,25 @@ class Entry(t.NamedTuple):
 
 
 @dataclass(frozen=True)
+class Rules:
+    """What was left out on purpose: *exclude* as in a .gitignore, directories with a CACHEDIR.TAG or the *marker*."""
+
+    exclude: tuple[str, ...] = ()
+    one_file_system: bool = False
+    caches: bool = False
+    marker: str | None = None
+
+    def to_json(self) -> dict[str, t.Any]:
+        return {**asdict(self), "exclude": list(self.exclude)}
+
+    @classmethod
+    def from_json(cls, values: dict[str, t.Any]) -> Rules:
+        return cls(tuple(values["exclude"]), values["one_file_system"], values["caches"], values["marker"])
+
+
+@dataclass(frozen=True)
 class Header:
-    """What a run knew when it began."""
+    """What a run knew when it began; *generation* counts how often a manifest was published anew."""
 
     run: str
     seq: int
@@ -77,6 +99,8 @@ class Header:
     paths: tuple[str, ...]
     definition: str
     tool: str
+    rules: Rules = Rules()
+    generation: int = 1
 
     def to_line(self) -> bytes:
         values = {
@@ -91,6 +115,8 @@ class Header:
             "paths": list(self.paths),
             "definition": self.definition,
             "tool": self.tool,
+            "rules": self.rules.to_json(),
+            "generation": self.generation,
             "encryption": None,
         }
         return _encode(values).encode("ascii") + b"\n"
@@ -108,6 +134,8 @@ class Header:
             paths=tuple(values["paths"]),
             definition=values["definition"],
             tool=values["tool"],
+            rules=Rules.from_json(values["rules"]),
+            generation=values["generation"],
         )
 
 
@@ -128,11 +156,15 @@ class Part(t.NamedTuple):
 
 
 class VolumeUse(t.NamedTuple):
-    """What a restore point needs of one volume: how many segments, and how many bytes of content they hold."""
+    """What a restore point needs of one volume, each segment counted once: how many, and how many bytes they hold.
+
+    *stored* is the size of the volume on the storage, *content* the size of all segments that were packed into it.
+    """
 
     segments: int
     stored: int
     live: int
+    content: int
 
 
 class Block(t.NamedTuple):
@@ -198,6 +230,8 @@ def entry_lines(entry: Entry, places_a_line: int) -> t.Iterator[bytes]:
     if entry.kind in (FILE, HARD_LINK):
         values.update(s=entry.size, h=entry.digest, ino=entry.inode, ct=entry.ctime)
         values["at"] = [_place_values(place) for place in entry.places[:places_a_line]]
+    if entry.extents:
+        values["map"] = [list(extent) for extent in entry.extents]
     if entry.target:
         values["to"] = path_text(entry.target)
     if entry.device is not None:
@@ -241,6 +275,7 @@ def entry_from_json(values: dict[str, t.Any]) -> Entry:
         places_from_json(values.get("at", ())),
         values.get("stale", False),
         values.get("racy", False),
+        tuple([(offset, length) for offset, length in values["map"]]) if "map" in values else (),
     )
 
 

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import threading
 import typing as t
-import zlib
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 
 from ..errors import (
     BackupError,
@@ -23,21 +22,22 @@ from ..errors import (
     StorageError,
     UnreachableError,
 )
+from .frames import unpack
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from ..storage import Path, Reader, Storage
+    from ..storage import Path, Storage
 
 _GAP = 512 * 1024  # reading on over a gap this small is cheaper than a new transfer
+_WORTH_SPLITTING = 16 * 1024 * 1024
 _ATTEMPTS = 4
-_UNPACKED_LIMIT = 16 * 1024 * 1024
 
 
 class Piece(t.NamedTuple):
     """One segment that is wanted: where it lies in a volume, and whose it is.
 
-    *digest* is the SHA-256 of its content in hex; *position* is where it belongs in the file of *owner*.
+    *digest* is the SHA-256 of its content in hex; *position* is where it belongs in the content of *owner*.
     """
 
     offset: int
@@ -60,115 +60,164 @@ class Sink(t.Protocol):
 
 
 def fetch(storage: Storage, pool: Path, wanted: dict[str, list[Piece]], sink: Sink, side_by_side: int) -> None:
-    """Fetch all pieces, by the volumes of *pool* that hold them; damage and missing volumes are told to *sink*.
+    """Fetch all pieces once and for all, as :class:`Fetcher` does."""
+    with Fetcher(storage, pool, side_by_side) as fetcher:
+        fetcher.fetch(wanted, sink)
+
+
+class _Frame(t.NamedTuple):
+    """A frame, and the pieces that are wanted of it."""
+
+    offset: int
+    length: int
+    pieces: list[Piece]
+
+    @property
+    def end(self) -> int:
+        return self.offset + self.length
+
+
+class _Span(t.NamedTuple):
+    """Frames of one volume, in order, that one thread fetches."""
+
+    volume: str
+    frames: Sequence[_Frame]
+
+    @property
+    def size(self) -> int:
+        return sum(frame.length for frame in self.frames)
+
+    def halves(self) -> list[_Span]:
+        """Return the span in two, about as large as one another."""
+        left, at = self.size // 2, 0
+        while left > 0 and at < len(self.frames) - 1:
+            left -= self.frames[at].length
+            at += 1
+        return [_Span(self.volume, self.frames[:at]), _Span(self.volume, self.frames[at:])]
+
+
+class Fetcher:
+    """Fetches pieces from the volumes of *pool*, *side_by_side* transfers at a time.
 
     Once no connection can be had any more, nothing else is tried: each attempt would take all patience once more.
     """
-    fetching = _Fetching(storage, pool, sink)
-    with ThreadPoolExecutor(side_by_side, "fetch") as threads:
-        running = [threads.submit(fetching.fetch_volume, name, pieces) for name, pieces in wanted.items()]
-        for volume in running:
-            volume.result()
 
-
-class _Fetching:
-    """The volumes that are being fetched; *_given_up* is why no more of them are."""
-
-    def __init__(self, storage: Storage, pool: Path, sink: Sink) -> None:
+    def __init__(self, storage: Storage, pool: Path, side_by_side: int) -> None:
         self._storage = storage
         self._pool = pool
-        self._sink = sink
+        self._side_by_side = side_by_side
+        self._threads = ThreadPoolExecutor(side_by_side, "fetch")
         self._given_up: BackupError | None = None
+        self._is_stopped = threading.Event()
 
-    def fetch_volume(self, name: str, pieces: list[Piece]) -> None:
-        pieces.sort()
-        frames = [(frame, list(group)) for frame, group in itertools.groupby(pieces, key=lambda piece: piece[:2])]
+    def __enter__(self) -> Fetcher:  # noqa: PYI034 - Self is of Python 3.11
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._threads.shutdown()
+
+    def stop(self) -> None:
+        """Fetch nothing more, and tell of nothing more either."""
+        self._is_stopped.set()
+
+    def fetch(self, wanted: dict[str, list[Piece]], sink: Sink) -> None:
+        """Fetch all pieces, by the volumes that hold them; damage and missing volumes are told to *sink*."""
+        spans = _spans(wanted, self._side_by_side)
+        running = [self._threads.submit(self._fetch_span, span, sink) for span in spans]
+        for span in running:
+            span.result()
+
+    def _fetch_span(self, span: _Span, sink: Sink) -> None:
+        frames, path = span.frames, self._pool / span.volume
         done = failed = 0
-        while done < len(frames):
+        while done < len(frames) and not self._is_stopped.is_set():
             reason = self._given_up
             if reason is None:
                 try:
-                    for group, stored in _read_frames(self._storage, self._pool / name, frames[done:]):
-                        _hand_out(name, group, stored, self._sink)
+                    for stored in _stored(self._storage, path, frames[done:]):
+                        _hand_out(span.volume, frames[done].pieces, stored, sink)
                         done += 1
                         failed = 0
+                        if self._is_stopped.is_set():
+                            return
                 except BackupError as error:
                     failed += 1
-                    reason = self._judged(error, name, failed)
+                    reason = self._judged(error, span.volume, failed)
             if reason is not None:
-                _fail_all(frames[done:], reason, self._sink)
+                _fail_all(frames[done:], reason, sink)
                 return
 
-    def _judged(self, error: BackupError, name: str, failed: int) -> BackupError | None:
-        """Return why nothing more of the volume *name* can be had, or None if it is worth another attempt."""
+    def _judged(self, error: BackupError, volume: str, failed: int) -> BackupError | None:
+        """Return why nothing more of *volume* can be had, or None if it is worth another attempt."""
         if isinstance(error, StorageError) and error.is_final:
             self._given_up = self._given_up or error
             return error
         if isinstance(error, MissingError):
-            return DamageError(f"The volume {name} is missing: {error}")
+            return DamageError(f"The volume {volume} is missing: {error}")
         if isinstance(error, (InterruptedTransferError, UnreachableError)) and failed < _ATTEMPTS:
             return None
         return error
 
 
-def _fail_all(frames: list[tuple[t.Any, list[Piece]]], reason: BackupError, sink: Sink) -> None:
-    for _frame, group in frames:
-        for piece in group:
+def _spans(wanted: dict[str, list[Piece]], side_by_side: int) -> list[_Span]:
+    """Share the pieces out by volume, and large stretches once more where there is less to do than could be done."""
+    spans = [_Span(volume, _frames(pieces)) for volume, pieces in wanted.items()]
+    while 0 < len(spans) < side_by_side:
+        largest = max(spans, key=lambda span: span.size)
+        if largest.size < _WORTH_SPLITTING or len(largest.frames) == 1:
+            break
+        spans.remove(largest)
+        spans += largest.halves()
+    return spans
+
+
+def _frames(pieces: list[Piece]) -> list[_Frame]:
+    groups = itertools.groupby(sorted(pieces), key=lambda piece: piece[:2])
+    return [_Frame(offset, length, list(group)) for (offset, length), group in groups]
+
+
+def _fail_all(frames: Sequence[_Frame], reason: BackupError, sink: Sink) -> None:
+    for frame in frames:
+        for piece in frame.pieces:
             sink.fail(piece, reason)
 
 
-def _read_frames(
-    storage: Storage, path: Path, frames: list[tuple[t.Any, list[Piece]]]
-) -> Iterator[tuple[list[Piece], memoryview]]:
-    """Yield each frame with its stored bytes, from as few transfers as possible."""
-    with ExitStack() as transfer:
-        reader: Reader | None = None
-        position = 0
-        for (offset, length), group in frames:
-            if reader is None or not position <= offset <= position + _GAP:
-                transfer.close()
-                reader = transfer.enter_context(storage.open(path, offset))
-                position = offset
-            _skip(reader, offset - position)
-            stored = reader.read(length)
-            position = offset + length
-            if len(stored) < length:
+def _stored(storage: Storage, path: Path, frames: Sequence[_Frame]) -> Iterator[memoryview]:
+    """Yield the stored bytes of each frame, from as few transfers as possible."""
+    begin = 0
+    while begin < len(frames):
+        end = begin + 1
+        while end < len(frames) and 0 <= frames[end].offset - frames[end - 1].end <= _GAP:
+            end += 1
+        yield from _transferred(storage, path, frames[begin:end])
+        begin = end
+
+
+def _transferred(storage: Storage, path: Path, frames: Sequence[_Frame]) -> Iterator[memoryview]:
+    """Yield the stored bytes of *frames* from one transfer."""
+    position = frames[0].offset
+    with storage.open(path, position, frames[-1].end - position) as reader:
+        for frame in frames:
+            if frame.offset > position:
+                reader.read(frame.offset - position)
+            stored = reader.read(frame.length)
+            position = frame.end
+            if len(stored) < frame.length:
                 raise DamageError(f"The volume {path.name} ends before byte {position:,}: it is cut off.")
-            yield group, stored
+            yield stored
 
 
-def _skip(reader: Reader, count: int) -> None:
-    if count:
-        reader.read(count)
-
-
-def _hand_out(name: str, group: list[Piece], stored: memoryview, sink: Sink) -> None:
+def _hand_out(volume: str, pieces: list[Piece], stored: memoryview, sink: Sink) -> None:
     try:
-        content = unpack(name, stored)
+        content = unpack(volume, stored)
     except DamageError as error:
-        for piece in group:
+        for piece in pieces:
             sink.fail(piece, error)
         return
-    for piece in group:
+    for piece in pieces:
         segment = content[piece.start : piece.start + piece.size]
         if hashlib.sha256(segment).hexdigest() == piece.digest:
             sink.put(piece, segment)
         else:
-            where = f"volume {name} at byte {piece.offset:,}"
+            where = f"volume {volume} at byte {piece.offset:,}"
             sink.fail(piece, DamageError(f"the content in {where} is not what was stored"))
-
-
-def unpack(name: str, stored: memoryview) -> memoryview:
-    """Return what the frame *stored* of the volume *name* holds."""
-    if name.endswith(".tar"):
-        return stored
-    if not name.endswith(".tar.gz"):
-        raise DamageError(f"The volume {name} is packed in a way that this version does not know.")
-    unpacker = zlib.decompressobj(31)
-    try:
-        content = unpacker.decompress(stored, _UNPACKED_LIMIT)
-    except zlib.error as error:
-        raise DamageError(f"a frame of volume {name} cannot be unpacked ({error})") from error
-    if not unpacker.eof:
-        raise DamageError(f"a frame of volume {name} does not end where it should")
-    return memoryview(content)

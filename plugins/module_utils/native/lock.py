@@ -84,7 +84,9 @@ class JobLock:
         self._beating = threading.Lock()
         self._ended = threading.Event()
         self._may_have_made_it = False
+        self._died_here = False
         self.took_over = False
+        self.is_held = False
 
     @property
     def _path(self) -> Path:
@@ -93,17 +95,24 @@ class JobLock:
     def acquire(self) -> None:
         """Take the lock; a dead run's is taken over, a living one's raises :class:`~..errors.LockedError`."""
         with self._marked() as died_here:
-            while not self._take():
+            while not (self.is_held or self._take()):
                 holder = self._holder()
                 if holder is not None and holder.owner == self._me.owner and holder.run == self._me.run:
-                    return  # the reply to our own MKD was lost
+                    break  # the reply to our own MKD was lost
                 is_dead = holder is not None and holder.owner == self._me.owner and self._is_dead_here(holder)
-                left_here = holder is None and (died_here or self._may_have_made_it)
+                left_here = holder is None and (died_here or self._died_here or self._may_have_made_it)
                 is_dead = is_dead or self._is_found_dead(holder, _OWN_EMPTY if left_here else DEAD_AFTER)
                 if is_dead and holder is not None and self._succeed(holder):
-                    return
+                    break
                 if is_dead and holder is None:
                     self._clear_away()
+        self.is_held = True
+
+    def take_at_once(self) -> None:
+        """Take the lock if it is free; :attr:`is_held` tells whether it was, and else :meth:`acquire` is needed."""
+        with self._marked() as died_here:
+            self._died_here = died_here
+            self.is_held = self._take()
 
     def _take(self) -> bool:
         try:

@@ -18,11 +18,13 @@ from contextlib import contextmanager
 
 from ..errors import DamageError
 from .entries import (
+    FILE,
     FORMAT,
     Block,
     Entry,
     Header,
     Part,
+    Place,
     Problem,
     Trailer,
     VolumeUse,
@@ -34,7 +36,7 @@ from .entries import (
 )
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     OnDamage = Callable[[bytes, DamageError], None]
 
@@ -53,6 +55,40 @@ def footer(trailer_offset: int) -> bytes:
     return head + b"\x03\x00" + struct.pack("<II", 0, 0)  # an empty deflate stream, its checksum and its size
 
 
+class VolumeSize(t.NamedTuple):
+    """How large a volume is: in bytes as it is *stored*, and in bytes of the *content* that was packed into it."""
+
+    stored: int
+    content: int
+
+
+class _Use:
+    """Counts the segments of a volume that a manifest names, each once, however many files have it.
+
+    A segment takes at least one block of the tar stream for itself, so one bit a block tells which were seen.
+    """
+
+    __slots__ = ("_is_packed", "_seen", "live", "segments")
+
+    def __init__(self, *, is_packed: bool) -> None:
+        self._is_packed = is_packed
+        self._seen: dict[int, int] = {}
+        self.segments = 0
+        self.live = 0
+
+    def count(self, place: Place) -> None:
+        """Count the segment at *place* unless it was seen before."""
+        if self._is_packed:
+            key, bit = place.offset, 1 << (place.start >> 9 & 0xFFFF)
+        else:
+            key, bit = place.offset >> 20, 1 << (place.offset >> 9 & 2047)
+        seen = self._seen.get(key, 0)
+        if not seen & bit:
+            self._seen[key] = seen | bit
+            self.segments += 1
+            self.live += place.size
+
+
 class ManifestWriter:
     """Writes a manifest to *write*, an entry at a time."""
 
@@ -63,7 +99,7 @@ class ManifestWriter:
         self._lines: list[bytes] = []
         self._pending = 0
         self._first = b""
-        self._uses: dict[str, list[int]] = {}
+        self._uses: dict[str, _Use] = {}
         self.entries = 0
         self.size = 0
         self._put(b"", header.to_line())
@@ -78,13 +114,13 @@ class ManifestWriter:
             if self._pending >= _BLOCK:
                 self._flush()
         self.entries += 1
-        if entry.kind == "f":
+        if entry.kind == FILE:
             self.size += entry.size
         for place in entry.places:
-            use = self._uses.setdefault(place.volume, [0, 0])
-            use[0] += 1
-            if entry.kind == "f":
-                use[1] += place.size
+            use = self._uses.get(place.volume)
+            if use is None:
+                use = self._uses[place.volume] = _Use(is_packed=not place.volume.endswith(".tar"))
+            use.count(place)
 
     def _flush(self) -> None:
         if self._lines:
@@ -99,14 +135,44 @@ class ManifestWriter:
         self._offset += len(member)
 
     def finish(
-        self, *, complete: bool, problems: tuple[Problem, ...], parts: tuple[Part, ...], stored: dict[str, int]
+        self,
+        *,
+        complete: bool,
+        problems: tuple[Problem, ...],
+        parts: tuple[Part, ...],
+        volumes: Mapping[str, VolumeSize],
     ) -> Trailer:
-        """Write the trailer and the footer; *stored* gives the size of every volume in bytes."""
+        """Write the trailer and the footer; *volumes* tells how large every volume is that was named."""
         self._flush()
-        uses = {name: VolumeUse(count, stored[name], live) for name, (count, live) in sorted(self._uses.items())}
-        trailer = Trailer(self.entries, self.size, complete, problems, parts, uses, tuple(self._blocks))
+        trailer = self._trailer(complete, problems, parts, volumes)
         self._write(_member(trailer.to_line()) + footer(self._offset))
         return trailer
+
+    def checkpoint(
+        self,
+        *,
+        complete: bool,
+        problems: tuple[Problem, ...],
+        parts: tuple[Part, ...],
+        volumes: Mapping[str, VolumeSize],
+    ) -> bytes:
+        """Return what makes a manifest of all that was written so far when it is put behind it; writing goes on."""
+        self._flush()
+        trailer = self._trailer(complete, problems, parts, volumes)
+        return _member(trailer.to_line()) + footer(self._offset)
+
+    def _trailer(
+        self,
+        complete: bool,  # noqa: FBT001 - handed on by name above
+        problems: tuple[Problem, ...],
+        parts: tuple[Part, ...],
+        volumes: Mapping[str, VolumeSize],
+    ) -> Trailer:
+        uses = {
+            name: VolumeUse(use.segments, volumes[name].stored, use.live, volumes[name].content)
+            for name, use in sorted(self._uses.items())
+        }
+        return Trailer(self.entries, self.size, complete, problems, parts, uses, tuple(self._blocks))
 
     @property
     def volumes(self) -> set[str]:

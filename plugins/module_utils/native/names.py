@@ -14,10 +14,12 @@ from pathlib import PurePosixPath
 if t.TYPE_CHECKING:
     from ..storage import Path
 
+DAMAGE = ".damage.json"
 _SLUG_LENGTH = 24
 _OTHER = re.compile(r"[^a-z0-9._-]")
 _RUN = r"(?P<run>[0-9]{8}t[0-9]{6}z-[0-9a-f]{6})"
-_MANIFEST = re.compile(r"(?P<seq>\d{6,})-" + _RUN + r"\.manifest\.gz")
+_MANIFEST = re.compile(r"(?P<seq>\d{6,})-" + _RUN + r"(?:\.g(?P<generation>[2-9]|[1-9]\d+))?\.manifest\.gz")
+_CHECKPOINT = re.compile(_RUN + r"-(?P<number>\d{6,})\.checkpoint\.gz")
 _VOLUME = re.compile(_RUN + r"-\d{6,}\.tar(?:\.gz|\.zst)?")
 _TEMPORARY = re.compile(r".+\." + _RUN + r"-\d+\.tmp")
 _RUN_TIME = "%Y%m%dt%H%M%Sz"
@@ -53,9 +55,25 @@ def job_directory(client: str, job: str) -> Path:
     return client_directory(client) / slug(job)
 
 
-def manifest_path(job: Path, seq: int, run: str) -> Path:
+def manifest_path(job: Path, seq: int, run: str, generation: int = 1) -> Path:
     """Return where the manifest with this sequence number lies in the directory *job*."""
-    return job / "points" / run[:6] / f"{seq:06d}-{run}.manifest.gz"
+    again = f".g{generation}" if generation > 1 else ""
+    return job / "points" / run[:6] / f"{seq:06d}-{run}{again}.manifest.gz"
+
+
+def checkpoint_path(job: Path, run: str, number: int) -> Path:
+    """Return where the checkpoint with this *number*, counted from 1, of a *run* lies in the directory *job*."""
+    return job / "points" / run[:6] / f"{run}-{number:06d}.checkpoint.gz"
+
+
+def damage_path(pool: Path) -> Path:
+    """Return where it is noted what is broken in *pool*: where each run looks anyway."""
+    return pool.parent / "points" / f"{pool.name}{DAMAGE}"
+
+
+def keep_path(manifest: Path, seq: int) -> Path:
+    """Return what protects a restore point by being there."""
+    return manifest.with_name(f"{seq:06d}.keep")
 
 
 def gone_path(manifest: Path, seq: int) -> Path:
@@ -63,8 +81,16 @@ def gone_path(manifest: Path, seq: int) -> Path:
     return manifest.with_name(f"{seq:06d}.gone")
 
 
-def parse_manifest_name(name: str) -> tuple[int, str] | None:
-    """Return sequence number and run id of a manifest's *name*, or None if it is no manifest's."""
+class ManifestName(t.NamedTuple):
+    """What the name of a manifest says: sequence number, run id and generation."""
+
+    seq: int
+    run: str
+    generation: int
+
+
+def parse_manifest_name(name: str) -> ManifestName | None:
+    """Return what a manifest's *name* says, or None if it is no manifest's."""
     found = _MANIFEST.fullmatch(name)
     if found is None:
         return None
@@ -72,12 +98,18 @@ def parse_manifest_name(name: str) -> tuple[int, str] | None:
         started_of(found["run"])
     except ValueError:  # no run ever started on such a date
         return None
-    return int(found["seq"]), found["run"]
+    return ManifestName(int(found["seq"]), found["run"], int(found["generation"] or 1))
+
+
+def parse_checkpoint_name(name: str) -> tuple[str, int] | None:
+    """Return run id and number of a checkpoint's *name*, or None if it is no checkpoint's."""
+    found = _CHECKPOINT.fullmatch(name)
+    return (found["run"], int(found["number"])) if found else None
 
 
 def run_of(name: str) -> str | None:
-    """Return the id of the run that made the volume, the manifest or the temporary file *name*."""
-    for pattern in (_VOLUME, _MANIFEST, _TEMPORARY):
+    """Return the id of the run that made the volume, manifest, checkpoint or temporary file *name*."""
+    for pattern in (_VOLUME, _MANIFEST, _CHECKPOINT, _TEMPORARY):
         found = pattern.fullmatch(name)
         if found:
             return found["run"]

@@ -10,7 +10,7 @@ import os
 import re
 import time
 import typing as t
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 
 from ..errors import (
@@ -23,15 +23,16 @@ from ..errors import (
     told_as,
 )
 from ..private_files import is_alive, make_private_directory
+from ..side_by_side import each
 from . import names
 from .entries import FORMAT
 from .manifest import ManifestReader
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path as LocalPath
 
-    from ..storage import Path, Storage
+    from ..storage import Path, RemoteEntry, Storage
     from .entries import Header, Trailer
 
 JOB_FILE = "job.json"
@@ -83,50 +84,84 @@ class StoredPoint:
     path: Path
     size: int
     is_protected: bool
+    generation: int = 1
 
 
 @dataclass(frozen=True)
 class PointListing:
     """What lies in a job's ``points``.
 
-    Restore points in order, what a run meant to delete, temporary files, and the months without anything else.
+    Restore points in order, what a run meant to delete, temporary files, and the months without anything else;
+    the pools of which something is noted to be broken; manifests whose restore point was published anew
+    since, and checkpoints (without a number of their own), the newest last.
     """
 
     points: tuple[StoredPoint, ...]
     gone: tuple[Path, ...]
     temporary: tuple[Path, ...]
     empty_months: tuple[Path, ...]
+    broken_pools: frozenset[str] = frozenset()
+    superseded: tuple[StoredPoint, ...] = ()
+    checkpoints: tuple[StoredPoint, ...] = ()
 
     @property
     def next_seq(self) -> int:
         return self.points[-1].seq + 1 if self.points else 1
 
 
-def list_points(storage: Storage, job: Path) -> PointListing:
-    """Return what lies in the ``points`` of the *job*'s directory."""
-    found: list[tuple[int, str, Path, int]] = []
+def list_points(storage: Storage, job: Path, months: Collection[str] = ()) -> PointListing:
+    """Return what lies in the ``points`` of the *job*'s directory; it is quicker where *months* are those there are."""
+    found: list[tuple[names.ManifestName, Path, int]] = []
     protected: set[int] = set()
     gone: list[Path] = []
     temporary: list[Path] = []
     empty_months: list[Path] = []
-    for month in storage.list_directory(job / "points"):
-        directory = job / "points" / month.name
-        entries = storage.list_directory(directory) if month.is_directory else []
-        if month.is_directory and all(names.is_temporary(entry.name) for entry in entries):
+    checkpoints: list[tuple[str, int, Path, int]] = []
+    top, listed = _listed(storage, job / "points", months)
+    for directory, entries in listed.items():
+        if all(names.is_temporary(entry.name) for entry in entries):
             empty_months.append(directory)
         for entry in entries:
             parsed = names.parse_manifest_name(entry.name)
             path = directory / entry.name
+            checkpoint = names.parse_checkpoint_name(entry.name)
             if parsed is not None:
-                found.append((*parsed, path, entry.size))
+                found.append((parsed, path, entry.size))
+            elif checkpoint is not None:
+                checkpoints.append((*checkpoint, path, entry.size))
             elif entry.name.endswith(".keep") and path.stem.isdecimal():
                 protected.add(int(path.stem))
             elif entry.name.endswith(".gone") and path.stem.isdecimal():
                 gone.append(path)
             elif names.is_temporary(entry.name):
                 temporary.append(path)
-    points = tuple(StoredPoint(seq, run, path, size, seq in protected) for seq, run, path, size in sorted(found))
-    return PointListing(points, tuple(gone), tuple(temporary), tuple(empty_months))
+    manifests = [
+        StoredPoint(name.seq, name.run, path, size, name.seq in protected, name.generation)
+        for name, path, size in sorted(found)
+    ]
+    newest = {(point.seq, point.run): point for point in manifests}  # of several generations, the last one counts
+    return PointListing(
+        tuple(newest.values()),
+        tuple(gone),
+        tuple(temporary),
+        tuple(empty_months),
+        frozenset(entry.name[: -len(names.DAMAGE)] for entry in top if entry.name.endswith(names.DAMAGE)),
+        tuple(point for point in manifests if newest[point.seq, point.run] is not point),
+        tuple(StoredPoint(0, run, path, size, is_protected=False) for run, _number, path, size in sorted(checkpoints)),
+    )
+
+
+def _listed(
+    storage: Storage, points: Path, guessed: Collection[str]
+) -> tuple[list[RemoteEntry], dict[Path, list[RemoteEntry]]]:
+    """Return what lies in *points*, and in each directory there; those that were *guessed* are listed at once."""
+    asked = [points, *(points / month for month in sorted(guessed))]
+    listed = dict(zip(asked, each(storage.list_directory, asked)))
+    top = listed.pop(points)
+    there = [points / month.name for month in top if month.is_directory]
+    late = [month for month in there if month not in listed]
+    listed.update(zip(late, each(storage.list_directory, late)))
+    return top, {month: listed[month] for month in there}
 
 
 @dataclass(frozen=True)
@@ -140,6 +175,14 @@ class ReadPoint:
     @property
     def seq(self) -> int:
         return self.stored.seq
+
+    @property
+    def is_checkpoint(self) -> bool:
+        return self.stored.seq == 0
+
+    @property
+    def pool(self) -> str:
+        return self.header.pool
 
     @property
     def volumes(self) -> frozenset[str]:
@@ -171,6 +214,25 @@ class ManifestCache:
         own = self.directory / stored.path.name
         older = self._older / stored.path.name if self._older is not None else own
         return older if _has_size(older, stored.size) and not _has_size(own, stored.size) else own
+
+    def has_any(self) -> bool:
+        """Tell whether there is a copy of anything: then the job was known to this host."""
+        return any(True for _name in self._names())
+
+    def months(self) -> set[str]:
+        """Return the year and month of each restore point that there is a copy of."""
+        return {name.run[:6] for name in self._names()}
+
+    def newest(self) -> names.ManifestName | None:
+        """Return the name of the newest restore point that there is a copy of."""
+        return max(self._names(), default=None)
+
+    def _names(self) -> Iterator[names.ManifestName]:
+        with told_as(f"Cannot look into {self.directory}"), suppress(FileNotFoundError):
+            for local in self.directory.iterdir():
+                name = names.parse_manifest_name(local.name)
+                if name is not None:
+                    yield name
 
     def has(self, stored: StoredPoint) -> bool:
         """Tell whether there is a copy of *stored*, of its size."""
@@ -252,8 +314,9 @@ class ManifestCache:
         wanted = {point.path.name for point in points}
         with told_as(f"Cannot tidy up {self.directory}"):
             self._sweep()
-            for local in list(self.directory.glob("*.manifest.gz")):
-                if names.parse_manifest_name(local.name) is not None and local.name not in wanted:
+            for local in list(self.directory.glob("*.gz")):
+                is_copy = names.parse_manifest_name(local.name) or names.parse_checkpoint_name(local.name)
+                if is_copy and local.name not in wanted:
                     local.unlink(missing_ok=True)
 
 

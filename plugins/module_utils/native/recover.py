@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """List the restore points of a backup, and bring one back, with this file and Python 3.9 or newer and nothing else.
 
-Download the directory of a job first: the one that holds job.json, points/ and s01/ or the like. Then::
+Download the directory of a job first: the one that holds job.json, points/ and s01/, pool/ or the like. Then::
 
     python3 recover.py JOBDIRECTORY
     python3 recover.py JOBDIRECTORY --point latest --target DIRECTORY
@@ -11,6 +11,7 @@ Download the directory of a job first: the one that holds job.json, points/ and 
 
 The first lists the restore points. The others bring one back below DIRECTORY: all of it, or what the globs match
 and whatever lies below that. In a glob, ``*`` and ``?`` stop at a slash, ``**`` does not, and a backslash quotes.
+A job whose first run never ended has no restore point; ``--point checkpoint`` brings back what that run had stored.
 
 Everything is checked against its SHA-256. What is damaged is named and left out, and the rest is brought back. Run it
 as root to get owners, groups and devices back as well. The exit code is 0 when all went well, 1 when something was
@@ -28,6 +29,8 @@ import base64
 import errno
 import grp
 import hashlib
+import importlib
+import io
 import json
 import os
 import pwd
@@ -43,26 +46,39 @@ import typing as t
 import zlib
 from collections import OrderedDict
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
+
+if t.TYPE_CHECKING:
+    from types import ModuleType
 
 FORMAT = 1
 _CHUNK = 64 * 1024
 _BLOCK_LIMIT = 64 * 1024 * 1024  # of a manifest's block, unpacked
 _FRAME_LIMIT = 64 * 1024 * 1024  # of what is unpacked of a frame; writers stay far below
-_FRAMES_KEPT = 4  # neighbours in a manifest are neighbours in a frame, of one volume or of a few
+_FRAMES_KEPT = 64  # neighbours in a manifest are neighbours in a frame, of as many volumes as there were runs
+_KEPT_LIMIT = 96 * 1024 * 1024  # of all frames that are kept; the one in use may be larger
+_FIRST_NAMES_KEPT = 20_000
+_LOSSES_NAMED = 20  # of a restore point's volumes: a pool that was not downloaded has hundreds of thousands
 _GZIP = 31  # zlib's window bits for a gzip member
 _GZIP_MAGIC = b"\x1f\x8b\x08"
 _FOOTER = struct.Struct("<4sIBBH2sHQ10s")
 _FOOTER_ENDS = (b"\x1f\x8b\x08\x04", 0, 0, 255, 12, b"FB", 8), b"\x03\x00" + bytes(8)
-_MANIFEST = re.compile(r"(?P<seq>\d{6,})-(?P<run>\d{8}t\d{6}z-[0-9a-f]{6})\.manifest\.gz")
+_RUN = r"(?P<run>[0-9]{8}t[0-9]{6}z-[0-9a-f]{6})"
+_MANIFEST = re.compile(rf"(?P<seq>[0-9]{{6,18}})-{_RUN}(?:\.g(?P<generation>[0-9]{{1,18}}))?\.manifest\.gz")
+_CHECKPOINT = re.compile(rf"{_RUN}-(?P<number>[0-9]{{6,18}})\.checkpoint\.gz")
 _REMOTE_NAME = r"[a-z0-9][a-z0-9._-]*"
 _VOLUME = re.compile(rf"{_REMOTE_NAME}/{_REMOTE_NAME}\.tar(?:\.gz|\.zst)?")
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OWNER_LIMIT = 2**32 - 1  # this number itself means "leave it as it is"
 _GLOB = re.compile(r"(?:(?<![^/])\*\*+/)+|\*+|\\?.", re.DOTALL)
 _PARTS = b"parts:"  # what stands first in the path of a database dump and the like
+_ACCESS, _DEFAULT = "system.posix_acl_access", "system.posix_acl_default"
+_ACLS_OF = {"d": (_ACCESS, _DEFAULT), "l": ()}
+_GROUP, _MASK = 0x04, 0x10  # tags of an ACL as it stands in its attribute: linux/posix_acl.h
+_SET_ID = stat.S_ISUID | stat.S_ISGID
+_NO_RUN_HAS_ENDED = "No run has ended yet. What the last one had stored, --point checkpoint brings back."
 
 
 class StopError(Exception):
@@ -99,14 +115,17 @@ class Report:
 
 
 class Place(t.NamedTuple):
-    """Where one segment of a file lies: *size* bytes from *start* on in an unpacked frame of a volume."""
+    """Where one segment of a file lies: *size* bytes from *start* on in an unpacked frame of a volume.
+
+    The *digest* is empty where the file has but one segment.
+    """
 
     volume: str
     offset: int
     length: int
     start: int
     size: int
-    digest: str = ""
+    digest: bytes = b""
 
 
 class Block(t.NamedTuple):
@@ -120,30 +139,41 @@ class Block(t.NamedTuple):
 
 @dataclass(frozen=True)
 class Header:
-    """What a run knew when it began."""
+    """What a run knew when it began; *left_out* tells what it was to leave out."""
 
     client: str
     job: str
     structure: str
     pool: str
     started: str
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What of a trailer is small."""
+
+    entries: int
+    bytes: int
+    complete: bool
+    problems: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
 class Trailer:
     """What a run knew when it ended; *volumes* gives the size of each in bytes."""
 
-    entries: int
-    bytes: int
-    complete: bool
-    problems: tuple[tuple[str, str], ...]
+    summary: Summary
     volumes: dict[str, int]
-    blocks: tuple[Block, ...] = field(repr=False)
+    blocks: tuple[Block, ...]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One name of a restore point; *mtime* is in nanoseconds, *places* grows while continuation lines are read."""
+    """One name of a restore point; *mtime* is in nanoseconds, *places* grows while continuation lines are read.
+
+    *extents* are offset and length of what is content in a sparse file; of any other, that is one piece.
+    """
 
     path: bytes
     kind: str
@@ -154,11 +184,17 @@ class Entry:
     group: str
     mtime: int
     size: int
-    digest: str
-    xattrs: tuple[tuple[str, bytes], ...]
+    digest: bytes
+    xattrs: dict[str, bytes]
     target: bytes
     device: tuple[int, int]
     places: list[Place]
+    extents: tuple[tuple[int, int], ...]
+    is_sparse: bool
+
+    @property
+    def content_size(self) -> int:
+        return sum(length for _offset, length in self.extents)
 
 
 def to_path(text: str) -> bytes:
@@ -196,15 +232,30 @@ def _parse_header(values: dict[str, t.Any]) -> Header:
     pool = str(values["pool"])
     if not re.fullmatch(_REMOTE_NAME, pool):
         raise ValueError(pool)
-    return Header(str(values["client"]), str(values["job"]), str(values["structure"]), pool, str(values["started"]))
+    client, job, structure, started = (str(values[key]) for key in ("client", "job", "structure", "started"))
+    return Header(client, job, structure, pool, started, tuple(_left_out(values.get("rules") or {})))
+
+
+def _left_out(rules: dict[str, t.Any]) -> t.Iterator[str]:
+    """Yield what *rules* left out on purpose."""
+    for pattern in rules.get("exclude", ()):
+        yield f"what matches {pattern}"
+    if rules.get("one_file_system"):
+        yield "other file systems"
+    if rules.get("caches"):
+        yield "caches that say so by a CACHEDIR.TAG"
+    if rules.get("marker"):
+        yield f"directories with a file {rules['marker']}"
 
 
 def _parse_trailer(values: dict[str, t.Any]) -> Trailer:
     return Trailer(
-        entries=_whole(values["entries"]),
-        bytes=_whole(values["bytes"]),
-        complete=values["complete"] is True,
-        problems=tuple((str(path), str(problem)) for path, problem in values["problems"]),
+        Summary(
+            entries=_whole(values["entries"]),
+            bytes=_whole(values["bytes"]),
+            complete=values["complete"] is True,
+            problems=tuple((str(path), str(problem)) for path, problem in values["problems"]),
+        ),
         volumes={str(name): _whole(use[1]) for name, use in values["volumes"].items()},
         blocks=tuple(
             Block(_whole(offset), _whole(length, _BLOCK_LIMIT), to_path(first), str(digest))
@@ -220,27 +271,44 @@ def _parse_places(values: t.Iterable[t.Any]) -> list[Place]:
 def _parse_place(volume: str, offset: int, length: int, start: int, size: int, digest: str = "") -> Place:
     if not _VOLUME.fullmatch(volume):
         raise ValueError(volume)
-    _whole(start + size, _FRAME_LIMIT)
-    return Place(volume, _whole(offset), _whole(length, 2 * _FRAME_LIMIT), _whole(start), _whole(size), str(digest))
+    _whole(start + _whole(size) - 1, _FRAME_LIMIT)  # no segment is empty
+    length = _whole(length, 2 * _FRAME_LIMIT)
+    # A large file names the same volumes thousands of times, so each name is kept once.
+    return Place(sys.intern(volume), _whole(offset), length, _whole(start), size, bytes.fromhex(digest))
+
+
+def _parse_extents(values: t.Iterable[t.Any], size: int) -> tuple[tuple[int, int], ...]:
+    """Return where the content lies in a sparse file of *size* bytes: in order, apart, and all of it inside."""
+    extents = tuple([(offset, length) for offset, length in values])
+    end = 0
+    for offset, length in extents:
+        if not end <= _whole(offset) <= offset + _whole(length) <= size:
+            raise DamageError("its map of content and holes cannot be right")
+        end = offset + length
+    return extents
 
 
 def _parse_entry(values: dict[str, t.Any]) -> Entry:
     major, minor = values.get("dev") or (0, 0)
+    kind, size = str(values["t"]), _whole(values.get("s", 0))
     return Entry(
         path=to_path(values["p"]),
-        kind=str(values["t"]),
+        kind=kind,
         mode=_whole(values["m"], 0o10000),
         uid=_whole(values["u"], _OWNER_LIMIT),
         gid=_whole(values["g"], _OWNER_LIMIT),
         user=str(values["un"]),
         group=str(values["gn"]),
         mtime=int(values["mt"]),
-        size=_whole(values.get("s", 0)),
-        digest=str(values.get("h", "")),
-        xattrs=tuple((str(name), base64.b64decode(value)) for name, value in values.get("x", {}).items()),
+        size=size,
+        # Without its digest, no content is taken for that of a file.
+        digest=bytes.fromhex(values["h"]) if kind in ("f", "h") else b"",
+        xattrs={str(name): base64.b64decode(value) for name, value in values.get("x", {}).items()},
         target=to_path(values.get("to", "")),
         device=(_whole(major), _whole(minor)),
         places=_parse_places(values.get("at", ())),
+        extents=_parse_extents(values.get("map", ((0, size),)), size),
+        is_sparse="map" in values,
     )
 
 
@@ -301,33 +369,37 @@ def scan_members(file: t.BinaryIO) -> t.Iterator[tuple[int, bytes | None]]:
 
 
 class Manifest:
-    """The manifest of one restore point; what is wrong with it stands in *notes*, and what is left can be read."""
+    """One manifest; what is wrong with it stands in *notes*, and what is left can be read.
 
-    def __init__(self, path: Path, seq: int, run: str) -> None:
+    What grows with the number of volumes and of entries is read when it is needed, and not kept.
+    """
+
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self.seq = seq
-        self.run = run
         self.notes: list[str] = []
         self.is_unknown = False
         with self._open() as file:
-            self.trailer = self._find_trailer(file)
+            self._trailer_at, self.summary = self._find_trailer(file)
             self.header = self._find_header(file)
 
     def _open(self) -> t.BinaryIO:
         return self.path.open("rb")
 
-    def _find_trailer(self, file: t.BinaryIO) -> Trailer | None:
-        """Return the trailer by way of the footer, or, if that fails, by reading everything."""
+    def _find_trailer(self, file: t.BinaryIO) -> tuple[int, Summary | None]:
+        """Return where the trailer is and what it says, by the footer, or, if that fails, by reading everything."""
         with suppress(DamageError):
-            content, _length = read_member(file, _trailer_offset(file), _BLOCK_LIMIT)
-            return _as_trailer(content)
+            offset = _trailer_offset(file)
+            return offset, _read_trailer(file, offset).summary
         self.notes.append("the end of its manifest is damaged")
-        for _offset, content_or_none in scan_members(file):
-            if content_or_none is not None and content_or_none.startswith(b'{"trailer":'):
+        for offset, content in scan_members(file):
+            if content is not None and content.startswith(b'{"trailer":'):
                 with suppress(DamageError):
-                    return _as_trailer(content_or_none)
+                    return offset, _as_trailer(content).summary
         self.notes.append("its manifest has no trailer, so entries may be missing that nobody can name")
-        return None
+        return 0, None
+
+    def _trailer(self, file: t.BinaryIO) -> Trailer | None:
+        return None if self.summary is None else _read_trailer(file, self._trailer_at)
 
     def _find_header(self, file: t.BinaryIO) -> Header | None:
         try:
@@ -339,16 +411,17 @@ class Manifest:
             self.notes.append(str(error))
             return None
 
-    def find_damage(self) -> list[str]:
-        """Return what is wrong with the manifest itself, once each of its blocks is read."""
+    def find_damage(self) -> tuple[list[str], dict[str, int]]:
+        """Read all that is stored, and return what is wrong with it, and the sizes of the volumes that it names."""
         with self._open() as file:
+            trailer = self._trailer(file)
             found = list(self.notes)
-            for block in self.trailer.blocks if self.trailer else ():
+            for block in trailer.blocks if trailer else ():
                 try:
-                    _read_block(file, block)
+                    _read_stored(file, block)
                 except DamageError as error:
                     found.append(f"the block of its manifest at byte {block.offset:,} is damaged: {error}")
-            return found
+            return found, trailer.volumes if trailer else {}
 
     def entries(self, report: Report) -> t.Iterator[Entry]:
         """Yield the entries in order; what is damaged is reported."""
@@ -380,6 +453,8 @@ class Manifest:
                 if entry is None or to_path(values["p"]) != entry.path:
                     raise DamageError("some of its lines in the manifest are lost")
                 entry.places.extend(_parse_places(values["at"]))
+                if len(entry.places) > entry.content_size:
+                    raise DamageError("it has more segments than bytes")
                 return entry
         except DamageError as error:
             report.lose(shown(str(values.get("p"))), error)
@@ -401,8 +476,9 @@ class Manifest:
     def _contents(self, report: Report) -> t.Iterator[bytes | None]:
         """Yield what the blocks hold, and None for each that is broken."""
         with self._open() as file:
-            if self.trailer is not None:
-                yield from self._listed(file, self.trailer.blocks, report)
+            trailer = self._trailer(file)
+            if trailer is not None:
+                yield from self._listed(file, trailer.blocks, report)
                 return
             for offset, content in scan_members(file):
                 if content is None:
@@ -436,16 +512,28 @@ def _trailer_offset(file: t.BinaryIO) -> int:
     raise DamageError("it has no footer")
 
 
+def _read_trailer(file: t.BinaryIO, offset: int) -> Trailer:
+    return _as_trailer(read_member(file, offset, _BLOCK_LIMIT)[0])
+
+
 def _as_trailer(content: bytes) -> Trailer:
     with _damage_told("its trailer cannot be read"):
         return _parse_trailer(json.loads(content)["trailer"])
 
 
-def _read_block(file: t.BinaryIO, block: Block) -> bytes:
-    file.seek(block.offset)
-    if hashlib.sha256(file.read(block.length)).hexdigest() != block.digest:
+def _read_stored(file: t.BinaryIO, block: Block) -> bytes:
+    try:
+        file.seek(block.offset)
+        stored = file.read(block.length)
+    except OSError as error:  # a bad sector, or an offset beyond what any file can have
+        raise DamageError(f"it cannot be read: {error.strerror}") from error
+    if hashlib.sha256(stored).hexdigest() != block.digest:
         raise DamageError("its bytes do not match their checksum")
-    return read_member(file, block.offset, _BLOCK_LIMIT)[0]
+    return stored
+
+
+def _read_block(file: t.BinaryIO, block: Block) -> bytes:
+    return read_member(io.BytesIO(_read_stored(file, block)), 0, _BLOCK_LIMIT)[0]
 
 
 # How content is read
@@ -454,18 +542,23 @@ def _read_block(file: t.BinaryIO, block: Block) -> bytes:
 class Frame(t.Protocol):
     """A piece of a volume that unpacks by itself."""
 
+    @property
+    def held(self) -> int:
+        """How many bytes of memory it takes."""
+
     def read(self, start: int, size: int) -> bytes:
-        """Return up to *size* bytes from *start* on, without unpacking more than that takes."""
+        """Return up to *size* bytes from *start* on."""
 
 
 class PlainFrame:
     """A piece of a volume without compression."""
 
-    def __init__(self, stored: bytes) -> None:
-        self._stored = stored
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self.held = len(content)
 
     def read(self, start: int, size: int) -> bytes:
-        return self._stored[start : start + size]
+        return self._content[start : start + size]
 
 
 class GzipFrame:
@@ -475,6 +568,10 @@ class GzipFrame:
         self._rest = stored
         self._unpacker = zlib.decompressobj(_GZIP)
         self._content = bytearray()
+
+    @property
+    def held(self) -> int:
+        return len(self._rest) + len(self._content)
 
     def read(self, start: int, size: int) -> bytes:
         missing = start + size - len(self._content)
@@ -487,32 +584,128 @@ class GzipFrame:
         return bytes(self._content[start : start + size])
 
 
-class ZstdFrame:
-    """A frame that the program zstd unpacks."""
+class ZstdFrame(PlainFrame):
+    """A frame of zstd, unpacked as far as it can be."""
 
     def __init__(self, stored: bytes) -> None:
-        self._stored = stored
+        super().__init__(_zstd()(stored))
 
-    def read(self, start: int, size: int) -> bytes:
-        program = shutil.which("zstd")
-        if program is None:
-            raise StopError("This backup is compressed with zstd: install the program zstd and run this again.", 2)
+
+#: Returns what a frame of zstd holds, no more than the limit of frames, and of a damaged one what comes before.
+Unzstd = t.Callable[[bytes], bytes]
+
+
+def _unpacked(stream: t.BinaryIO, errors: tuple[type[Exception], ...]) -> bytes:
+    """Return what *stream* gives until it raises one of *errors*."""
+    content = bytearray()
+    with suppress(*errors):
+        while len(content) < _FRAME_LIMIT and (piece := stream.read(_CHUNK)):
+            content += piece
+    return bytes(content[:_FRAME_LIMIT])
+
+
+def zstd_of_python() -> Unzstd | None:
+    """Return what Python itself has from 3.14 on."""
+    try:
+        zstd = importlib.import_module("compression.zstd")
+    except ImportError:
+        return None
+    return lambda stored: _unpacked(zstd.ZstdFile(io.BytesIO(stored)), (zstd.ZstdError, EOFError))
+
+
+def zstd_of_package() -> Unzstd | None:
+    """Return what the package zstandard has."""
+    try:
+        zstandard = importlib.import_module("zstandard")
+    except ImportError:
+        return None
+    reader = zstandard.ZstdDecompressor().stream_reader
+    return lambda stored: _unpacked(reader(io.BytesIO(stored)), (zstandard.ZstdError,))
+
+
+def zstd_of_library() -> Unzstd | None:
+    """Return what the library has that most systems need for themselves."""
+    try:
+        return _Libzstd(importlib.import_module("ctypes")).unpack
+    except (ImportError, OSError, AttributeError):
+        return None
+
+
+class _Libzstd:
+    """``ZSTD_decompressStream`` of libzstd.so.1, as zstd.h declares it."""
+
+    def __init__(self, ctypes: ModuleType) -> None:
+        self._c = ctypes
+        self._library = ctypes.CDLL("libzstd.so.1")
+        self._library.ZSTD_createDCtx.restype = ctypes.c_void_p
+        self._library.ZSTD_freeDCtx.argtypes = [ctypes.c_void_p]
+        self._library.ZSTD_decompressStream.argtypes = [ctypes.c_void_p] * 3
+        self._library.ZSTD_decompressStream.restype = ctypes.c_size_t
+        self._library.ZSTD_isError.argtypes = [ctypes.c_size_t]
+
+    def unpack(self, stored: bytes) -> bytes:
+        context = self._library.ZSTD_createDCtx()
+        if not context:
+            raise MemoryError
+        try:
+            return b"".join(self._pieces(context, stored))[:_FRAME_LIMIT]
+        finally:
+            self._library.ZSTD_freeDCtx(context)
+
+    def _pieces(self, context: int, stored: bytes) -> t.Iterator[bytes]:
+        word = self._c.c_size_t
+        piece = self._c.create_string_buffer(_CHUNK)
+        source = (word * 3)(self._c.cast(stored, self._c.c_void_p).value, len(stored), 0)  # address, size, position
+        missing = _FRAME_LIMIT
+        while missing > 0:
+            target = (word * 3)(self._c.addressof(piece), _CHUNK, 0)
+            result = self._library.ZSTD_decompressStream(context, target, source)
+            yield piece.raw[: target[2]]
+            missing -= target[2]
+            is_cut_off = not target[2] and source[2] == len(stored)
+            if result == 0 or is_cut_off or self._library.ZSTD_isError(result):
+                return
+
+
+def zstd_of_program() -> Unzstd | None:
+    """Return what the program zstd does."""
+    program = shutil.which("zstd")
+    if program is None:
+        return None
+
+    def unpack(stored: bytes) -> bytes:
         with tempfile.TemporaryFile() as source:
-            source.write(self._stored)
+            source.write(stored)
             source.seek(0)
-            with subprocess.Popen(
-                [program, "-d", "-c", "-q"], stdin=source, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-            ) as process:
-                content = process.stdout.read(start + size) if process.stdout else b""
+            command = [program, "-d", "-c", "-q"]
+            with subprocess.Popen(command, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+                content = process.stdout.read(_FRAME_LIMIT) if process.stdout else b""
                 process.kill()
-        return content[start:]
+        return content
+
+    return unpack
+
+
+ZSTD_WAYS = (zstd_of_python, zstd_of_package, zstd_of_library, zstd_of_program)
+
+
+@cache
+def _zstd() -> Unzstd:
+    for way in ZSTD_WAYS:
+        unpack = way()
+        if unpack is not None:
+            return unpack
+    raise StopError("This backup is compressed with zstd: install the program zstd and run this again.", 2)
 
 
 _FRAMES: dict[str, t.Callable[[bytes], Frame]] = {".tar": PlainFrame, ".gz": GzipFrame, ".zst": ZstdFrame}
 
 
 class Volumes:
-    """The volumes of a job, read piece by piece; a *pool* that nobody knows any more is found by a volume's name."""
+    """The volumes of a job, read piece by piece; a *pool* that nobody knows any more is found by a volume's name.
+
+    Frames are kept for a while: what was packed at the same time lies in the same ones.
+    """
 
     def __init__(self, job: Path, pool: str | None) -> None:
         self._pools = [job / pool] if pool else sorted(path for path in job.iterdir() if path.is_dir())
@@ -526,6 +719,15 @@ class Volumes:
                 return path
         raise DamageError(f"the volume {shown(name)} is missing")
 
+    def problem_of(self, name: str, size: int) -> str | None:
+        """Return what is wrong with the volume called *name*, as far as its *size* tells."""
+        try:
+            if not _VOLUME.fullmatch(name) or self.find(name).stat().st_size != size:
+                return f"the volume {shown(name)} does not have its {size:,} bytes"
+        except DamageError as error:
+            return str(error)
+        return None
+
     def read(self, place: Place) -> bytes:
         """Return the content at *place*, proved by its digest if it has one of its own."""
         frame = self._frame(place)
@@ -533,11 +735,18 @@ class Volumes:
             content = frame.read(place.start, place.size)
         except DamageError as error:
             raise DamageError(f"the volume {place.volume} {error} at byte {place.offset:,}") from error
+        self._make_room()
         if len(content) != place.size:
-            raise DamageError(f"the volume {place.volume} is cut off at byte {place.offset:,}")
-        if place.digest and hashlib.sha256(content).hexdigest() != place.digest:
+            raise DamageError(f"the volume {place.volume} is cut off or damaged at byte {place.offset:,}")
+        if place.digest and hashlib.sha256(content).digest() != place.digest:
             raise _mismatch(place)
         return content
+
+    def _make_room(self) -> None:
+        """Forget the frames that were not used for the longest time, if all of them are too much."""
+        held = sum(frame.held for frame in self._frames.values())
+        while len(self._frames) > 1 and (held > _KEPT_LIMIT or len(self._frames) > _FRAMES_KEPT):
+            held -= self._frames.popitem(last=False)[1].held
 
     def _frame(self, place: Place) -> Frame:
         key = (place.volume, place.offset, place.length)
@@ -549,8 +758,6 @@ class Volumes:
             file.seek(place.offset)
             frame = _FRAMES[path.suffix](file.read(place.length))
         self._frames[key] = frame
-        if len(self._frames) > _FRAMES_KEPT:
-            self._frames.popitem(last=False)
         return frame
 
 
@@ -563,20 +770,36 @@ def contents(entry: Entry, read: t.Callable[[Place], bytes]) -> t.Iterator[bytes
 
     The digest of a file of several segments is that of its segments' digests.
     """
-    digests: list[bytes] = []
-    size = 0
+    wanted = entry.content_size
+    size = sum(place.size for place in entry.places)
+    if size != wanted:
+        raise DamageError(f"its places hold {size:,} bytes instead of {wanted:,}")
+    digest, digests = hashlib.sha256(), hashlib.sha256()
     for place in entry.places:
         content = read(place)
-        digests.append(hashlib.sha256(content).digest())
-        size += len(content)
+        digest = hashlib.sha256(content)
+        digests.update(digest.digest())
         yield content
-    if size != entry.size:
-        raise DamageError(f"its places hold {size:,} bytes instead of {entry.size:,}")
-    whole = digests[0] if len(digests) == 1 else hashlib.sha256(b"".join(digests)).digest()
-    if entry.digest and whole.hex() != entry.digest:
-        if len(digests) == 1:
-            raise _mismatch(entry.places[0])
+    if len(entry.places) == 1 and digest.digest() != entry.digest:
+        raise _mismatch(entry.places[0])
+    if len(entry.places) != 1 and digests.digest() != entry.digest:
         raise DamageError("its content does not match its checksum")
+
+
+def located(entry: Entry, segments: t.Iterable[bytes]) -> t.Iterator[tuple[int, memoryview]]:
+    """Yield *segments* cut into pieces, each with where in the file it belongs."""
+    extents = iter(entry.extents)
+    offset = room = 0
+    for segment in segments:
+        rest = memoryview(segment)
+        while rest:
+            while not room:
+                offset, room = next(extents)  # they have room for all segments: their sizes were compared
+            piece = rest[:room]
+            yield offset, piece
+            offset += len(piece)
+            room -= len(piece)
+            rest = rest[len(piece) :]
 
 
 # How it is written
@@ -708,8 +931,19 @@ def _gid_of(name: str) -> int | None:
         return None
 
 
+class FirstName(t.NamedTuple):
+    """Where the content of a file with several names lies, and by what it is known that nobody has touched it since."""
+
+    parts: tuple[bytes, ...]
+    digest: bytes
+    mark: tuple[int, int, int]
+
+
 class Restorer:
-    """Brings entries back below *target*, in the order of a manifest."""
+    """Brings entries back below *target*, in the order of a manifest.
+
+    It holds the directories above the present entry, and a limited number of files that had several names.
+    """
 
     def __init__(self, target: Target, volumes: Volumes, owners: Owners, report: Report) -> None:
         self._target = target
@@ -718,7 +952,7 @@ class Restorer:
         self._report = report
         self._above: list[Entry] = []
         self._made_above = 0
-        self._directories: list[Entry] = []
+        self._first_names: OrderedDict[bytes, FirstName] = OrderedDict()
         self.count = 0
         self.bytes = 0
         self.xattrs_left_out = 0
@@ -726,8 +960,7 @@ class Restorer:
     def restore(self, entry: Entry, *, wanted: bool) -> None:
         """Bring *entry* back if it is *wanted*; else remember it for what may be wanted below it."""
         while self._above and not _is_below(entry.path, self._above[-1].path):
-            self._above.pop()
-        self._made_above = min(self._made_above, len(self._above))
+            self._leave()
         if not wanted and entry.kind != "d":
             return
         with self._named(entry):
@@ -739,6 +972,19 @@ class Restorer:
             if wanted:
                 self._put(entry, parts)
                 self.count += 1
+
+    def finish(self) -> None:
+        """Leave all directories."""
+        while self._above:
+            self._leave()
+
+    def _leave(self) -> None:
+        """Give the innermost directory its owner, mode and times: whatever is made in it changes it."""
+        entry = self._above.pop()
+        if self._made_above > len(self._above):
+            self._made_above = len(self._above)
+            with self._named(entry), self._target.directory(components(entry.path)) as handle:
+                self._dress(handle, entry)
 
     @contextmanager
     def _named(self, entry: Entry) -> t.Iterator[None]:
@@ -755,107 +1001,216 @@ class Restorer:
     def _make_above(self) -> None:
         """Make the directories above an entry that were not made yet."""
         for directory in self._above[self._made_above :]:
-            self._put_directory(directory, components(directory.path))
+            self._put_directory(components(directory.path))
 
     def _put(self, entry: Entry, parts: tuple[bytes, ...]) -> None:
         if entry.kind == "d":
-            self._put_directory(entry, parts)
-        elif entry.kind == "f" or (entry.kind == "h" and not self._link(entry, parts)):
+            self._put_directory(parts)
+        elif entry.kind == "f":
             self._put_file(entry, parts)
-        elif entry.kind in "lcbp":
+        elif entry.kind == "h":
+            self._put_other_name(entry, parts)
+        elif entry.kind in ("l", "c", "b", "p"):
             self._put_node(entry, parts)
-        elif entry.kind != "h":
+        else:
             raise DamageError(f"entries of the kind {entry.kind!r} are not known")
 
-    def _put_directory(self, entry: Entry, parts: tuple[bytes, ...]) -> None:
+    def _put_directory(self, parts: tuple[bytes, ...]) -> None:
         self._target.make_directory(parts)
-        self._directories.append(entry)
         self._made_above += 1
 
     def _put_file(self, entry: Entry, parts: tuple[bytes, ...]) -> None:
         with self._target.fresh(parts) as (parent, name):
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            with os.fdopen(os.open(name, flags, 0o600, dir_fd=parent), "wb") as file:
-                for content in contents(entry, self._volumes.read):
-                    file.write(content)
-                file.flush()
-                self._dress(file.fileno(), entry)
-        self.bytes += entry.size
+            handle = os.open(name, flags, 0o600, dir_fd=parent)
+            try:
+                for offset, piece in located(entry, contents(entry, self._volumes.read)):
+                    _write_at(handle, offset, piece)
+                if entry.is_sparse:
+                    os.ftruncate(handle, entry.size)
+                self._dress(handle, entry)
+            finally:
+                os.close(handle)
+        self.bytes += entry.content_size
 
-    def _link(self, entry: Entry, parts: tuple[bytes, ...]) -> bool:
-        """Make a hard link to the file that was restored under the first name; False if that is not there."""
+    def _put_other_name(self, entry: Entry, parts: tuple[bytes, ...]) -> None:
+        """Make a hard link to what has the content of *entry*, or, if nothing has, what later names are linked to."""
+        source = self._link(entry, parts)
+        if source is None:
+            self._put_file(entry, parts)
+            source = parts
+        with suppress(DamageError, OSError), self._target.directory(source[:-1]) as directory:
+            mark = _mark(os.stat(source[-1], dir_fd=directory, follow_symlinks=False))
+            self._first_names[entry.target] = FirstName(source, entry.digest, mark)
+            self._first_names.move_to_end(entry.target)
+            if len(self._first_names) > _FIRST_NAMES_KEPT:
+                self._first_names.popitem(last=False)
+
+    def _link(self, entry: Entry, parts: tuple[bytes, ...]) -> tuple[bytes, ...] | None:
+        """Make *parts* another name of a file that is there, and return the one it was found by; None if it is not."""
         try:
-            source = components(entry.target)
+            first = self._first_names.get(entry.target)
+            source = first.parts if first else components(entry.target)
             if not source:
-                return False
+                return None
             with self._target.directory(source[:-1]) as directory:
-                if not _holds(directory, source[-1], entry):
-                    return False
+                mark = _proved(directory, source[-1], entry, first)
                 with self._target.fresh(parts) as (parent, name):
                     os.link(source[-1], name, src_dir_fd=directory, dst_dir_fd=parent, follow_symlinks=False)
+                    if _mark(os.stat(name, dir_fd=parent, follow_symlinks=False))[:2] != mark[:2]:
+                        return None  # somebody has put another file there meanwhile
         except (DamageError, OSError):
-            return False  # then the content itself is written, or the reason comes up once more
-        return True
+            return None  # then the content itself is written, or the reason comes up once more
+        return source
 
     def _put_node(self, entry: Entry, parts: tuple[bytes, ...]) -> None:
         """Make a symbolic link, a device or a FIFO."""
         with self._target.fresh(parts) as (parent, name):
             if entry.kind == "l":
                 os.symlink(entry.target, name, dir_fd=parent)
-            elif entry.kind == "p":
-                os.mkfifo(name, 0o600, dir_fd=parent)
             else:
-                kind = stat.S_IFCHR if entry.kind == "c" else stat.S_IFBLK
-                os.mknod(name, kind | 0o600, os.makedev(*entry.device), dir_fd=parent)
+                kind = {"c": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}[entry.kind]
+                with _no_umask():  # it gets its mode now: chmod would follow a link that somebody put in its place
+                    os.mknod(name, kind | _mode_without_acl(entry), os.makedev(*entry.device), dir_fd=parent)
             if self._owners.is_root:
                 os.chown(name, *self._owners.of(entry), dir_fd=parent, follow_symlinks=False)
-            if entry.kind != "l":
-                os.chmod(name, entry.mode, dir_fd=parent)
+            # Python has no other way to an attribute of what cannot be opened and lies in a directory that is.
+            self._set_xattrs(b"/proc/self/fd/%d/%s" % (parent, name), entry)
             os.utime(name, ns=(entry.mtime, entry.mtime), dir_fd=parent, follow_symlinks=False)
 
-    def finish(self) -> None:
-        """Give the directories their owners, modes and times, the deepest first: whatever is made in one changes it."""
-        for entry in reversed(self._directories):
-            with self._named(entry), self._target.directory(components(entry.path)) as handle:
-                self._dress(handle, entry)
-
     def _dress(self, handle: int, entry: Entry) -> None:
-        """Give an open file or directory everything but its content."""
+        """Give an open file or directory everything but its content.
+
+        The order matters: a new owner ends capabilities and set-id bits, and an ACL changes the mode.
+        """
         owner = self._owners.of(entry)
         if self._owners.is_root:
             os.chown(handle, *owner)
-        for name, value in entry.xattrs:
-            self._set_xattr(handle, name, value)
+        mode = entry.mode if self._set_xattrs(handle, entry) else _mode_without_acl(entry)
         status = os.fstat(handle)
-        is_owned = (status.st_uid, status.st_gid) == owner
         # To run with the rights of its owner is meant for the owner it had, and for nobody else.
-        os.fchmod(handle, entry.mode if is_owned else entry.mode & ~(stat.S_ISUID | stat.S_ISGID))
+        is_owned = (status.st_uid, status.st_gid) == owner
+        os.fchmod(handle, mode if is_owned else mode & ~_SET_ID)
         os.utime(handle, ns=(entry.mtime, entry.mtime))
 
-    def _set_xattr(self, handle: int, name: str, value: bytes) -> None:
-        try:
-            if sys.platform == "linux":
-                os.setxattr(handle, name, value)
-                return
-        except (OSError, ValueError):
-            pass  # another file system, or not as root: the summary tells
-        self.xattrs_left_out += 1
+    def _set_xattrs(self, place: int | bytes, entry: Entry) -> bool:
+        """Set what can be set, and tell whether that holds for the ACL."""
+        were_set = {name for name, value in entry.xattrs.items() if _set_xattr(place, name, value)}
+        self.xattrs_left_out += len(entry.xattrs) - len(were_set)  # another file system, or not as root
+        for name in _ACLS_OF.get(entry.kind, (_ACCESS,)):
+            if name not in were_set:
+                _drop_xattr(place, name)  # it may have one by the directory that it was made in
+        return _ACCESS in were_set or _ACCESS not in entry.xattrs
+
+
+def _set_xattr(place: int | bytes, name: str, value: bytes) -> bool:
+    if sys.platform == "linux":
+        with suppress(OSError, ValueError):
+            os.setxattr(place, name, value, follow_symlinks=isinstance(place, int))
+            return True
+    return False
+
+
+def _drop_xattr(place: int | bytes, name: str) -> None:
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.getxattr(place, name, follow_symlinks=isinstance(place, int))  # to remove what is not there is slow
+            os.removexattr(place, name, follow_symlinks=isinstance(place, int))
+
+
+def _mode_without_acl(entry: Entry) -> int:
+    """Return the mode that *entry* has before it gets its ACL, or when it cannot get it.
+
+    With an ACL, the group's bits of a mode are the most that anybody named in the ACL may do, and not the group's own.
+    """
+    acl = entry.xattrs.get(_ACCESS)
+    if acl is None:
+        return entry.mode
+    pieces = acl[4 : 4 + (len(acl) - 4) // 8 * 8]
+    rights: dict[int, int] = {tag: bits & 0o7 for tag, bits, _who in struct.iter_unpack("<HHI", pieces)}
+    return entry.mode & ~0o070 | (rights.get(_GROUP, 0) & rights.get(_MASK, 0o7)) << 3
+
+
+@contextmanager
+def _no_umask() -> t.Iterator[None]:
+    kept = os.umask(0)
+    try:
+        yield
+    finally:
+        os.umask(kept)
+
+
+def _write_at(handle: int, offset: int, content: memoryview) -> None:
+    while content:
+        written = os.pwrite(handle, content, offset)
+        offset += written
+        content = content[written:]
 
 
 def _is_below(path: bytes, directory: bytes) -> bool:
     return path.startswith(directory.rstrip(b"/") + b"/") and path != directory
 
 
-def _holds(directory: int, name: bytes, entry: Entry) -> bool:
-    """Tell whether the file *name* is what *entry* says, to the last byte."""
+def _mark(status: os.stat_result) -> tuple[int, int, int]:
+    """Return by what one file is told from all others, and from what it is after a change."""
+    return status.st_dev, status.st_ino, status.st_ctime_ns
+
+
+def _proved(directory: int, name: bytes, entry: Entry, first: FirstName | None) -> tuple[int, int, int]:
+    """Return the mark of the file *name*, which is what *entry* says to the last byte; *first* is how it was left."""
     handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
     with os.fdopen(handle, "rb") as file:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode) or (status.st_size, status.st_mtime_ns) != (entry.size, entry.mtime):
-            return False
-        for _content in contents(entry, lambda place: file.read(place.size)):
-            pass
-    return True
+            raise DamageError("it is another file")
+        mark = _mark(status)
+        if first is None or (first.digest, first.mark) != (entry.digest, mark):
+            reader = _ContentReader(file, entry)
+            for _content in contents(entry, reader.read):
+                pass
+            reader.prove_holes()
+    return mark
+
+
+class _ContentReader:
+    """Reads what is content of an *entry* from its *file*, one segment after the other."""
+
+    def __init__(self, file: t.BinaryIO, entry: Entry) -> None:
+        self._file = file
+        self._entry = entry
+        self._extents = iter(entry.extents)
+        self._room = 0
+
+    def read(self, place: Place) -> bytes:
+        pieces: list[bytes] = []
+        missing = place.size
+        while missing > 0:
+            while not self._room:
+                offset, self._room = next(self._extents)
+                self._file.seek(offset)
+            pieces.append(self._file.read(min(missing, self._room)))
+            if not pieces[-1]:
+                break
+            missing -= len(pieces[-1])
+            self._room -= len(pieces[-1])
+        return b"".join(pieces)
+
+    def prove_holes(self) -> None:
+        """Raise unless there are zeros wherever there is no content."""
+        end = 0
+        for offset, length in (*self._entry.extents, (self._entry.size, 0)):
+            while end < offset:
+                try:
+                    end = os.lseek(self._file.fileno(), end, os.SEEK_DATA)
+                except OSError as error:
+                    if error.errno == errno.ENXIO:  # nothing but a hole up to the end
+                        return
+                    raise
+                content = os.pread(self._file.fileno(), max(0, min(_CHUNK, offset - end)), end)
+                if content.strip(b"\0"):
+                    raise DamageError("there is something in a hole")
+                end += len(content) or 1
+            end = offset + length
 
 
 # What is asked for
@@ -896,81 +1251,151 @@ def _pattern(glob: str) -> re.Pattern[str]:
 
 
 class Point:
-    """A restore point and what is wrong with it."""
+    """A restore point and what is wrong with it; or a checkpoint, which has no number.
 
-    def __init__(self, job: Path, manifest: Manifest) -> None:
-        self.manifest = manifest
-        self.volumes = Volumes(job, manifest.header.pool if manifest.header else None)
-        self.is_protected = manifest.path.with_name(f"{manifest.seq:06d}.keep").exists()
+    *paths* are its manifests, of which the last that is whole counts: it was published anew when its content was moved
+    to other volumes, and whoever copied the directory meanwhile may have the newer one without what it needs.
+    """
+
+    def __init__(self, job: Path, run: str, seq: int | None, paths: t.Sequence[Path]) -> None:
+        self._job = job
+        self._paths = paths
+        self.run = run
+        self.seq = seq
+        self.notes: list[str] = []
+
+    @property
+    def name(self) -> str:
+        return f"{self.run}, a checkpoint" if self.seq is None else f"{self.run}, number {self.seq}"
 
     @cached_property
+    def _chosen(self) -> tuple[Manifest, tuple[str, ...]]:
+        """The manifest that counts, and what is wrong with it."""
+        found: list[tuple[Manifest, tuple[str, ...]]] = []
+        for path in reversed(self._paths):
+            manifest = Manifest(path)
+            found.append((manifest, tuple(self._find_damage(manifest))))
+            if not found[-1][1]:
+                break
+        whole = [each for each in found if not each[1]]
+        readable = [each for each in found if each[0].header and each[0].summary]
+        chosen = (whole or readable or found)[0]
+        for manifest, damage in found[: found.index(chosen)]:
+            self.notes.append(f"{manifest.path.name} is passed over for {chosen[0].path.name}: {damage[0]}")
+        return chosen
+
+    @property
+    def manifest(self) -> Manifest:
+        return self._chosen[0]
+
+    @property
     def damage(self) -> tuple[str, ...]:
         """What is found wrong by reading all of the manifest, and of the volumes only their sizes."""
-        trailer = self.manifest.trailer
-        found = self.manifest.find_damage()
-        for name, size in trailer.volumes.items() if trailer else ():
-            try:
-                if not _VOLUME.fullmatch(name) or self.volumes.find(name).stat().st_size != size:
-                    found.append(f"the volume {shown(name)} does not have its {size:,} bytes")
-            except DamageError as error:
-                found.append(str(error))
-        return tuple(found)
+        return self._chosen[1]
+
+    def volumes_of(self, manifest: Manifest) -> Volumes:
+        return Volumes(self._job, manifest.header.pool if manifest.header else None)
+
+    def _find_damage(self, manifest: Manifest) -> t.Iterator[str]:
+        found, sizes = manifest.find_damage()
+        yield from found
+        volumes = self.volumes_of(manifest)
+        count = 0
+        for name, size in sizes.items():
+            problem = volumes.problem_of(name, size)
+            count += problem is not None
+            if problem is not None and count <= _LOSSES_NAMED:
+                yield problem
+        if count > _LOSSES_NAMED:
+            yield f"{count - _LOSSES_NAMED:,} more volumes are missing or do not have their size"
 
     @property
     def state(self) -> str:
-        trailer = self.manifest.trailer
-        states = ["unknown" if trailer is None else "complete" if trailer.complete else "partial"]
-        states += ["protected"] if self.is_protected else []
+        summary = self.manifest.summary
+        states = ["unknown" if summary is None else "complete" if summary.complete else "partial"]
+        if self.seq is not None and self.manifest.path.with_name(f"{self.seq:06d}.keep").exists():
+            states.append("protected")
         states += ["DAMAGED"] if self.damage else []
         return ", ".join(states)
 
 
-def list_points(job: Path) -> list[Point]:
-    """Return the restore points in the directory *job*, oldest first."""
-    if not (job / "points").is_dir():
-        raise StopError(
-            f"{job} is not the directory of a job: it has no directory 'points'. Name the one that holds job.json.", 2
-        )
-    found = []
-    for path in (job / "points").glob("*/*"):
-        name = _MANIFEST.fullmatch(path.name)
+@dataclass(frozen=True)
+class Job:
+    """What a job's directory holds, each oldest first; checkpoints are no restore points."""
+
+    directory: Path
+    points: tuple[Point, ...]
+    checkpoints: tuple[Point, ...]
+
+
+def read_job(directory: Path) -> Job:
+    """Return what lies in the *directory* of a job."""
+    if not (directory / "points").is_dir():
+        problem = "is not the directory of a job: it has no directory 'points'"
+        raise StopError(f"{directory} {problem}. Name the one that holds job.json.", 2)
+    manifests: dict[tuple[int, str], list[tuple[int, Path]]] = {}
+    checkpoints: list[tuple[str, int, Path]] = []
+    for path in (directory / "points").glob("*/*"):
+        name, checkpoint = _MANIFEST.fullmatch(path.name), _CHECKPOINT.fullmatch(path.name)
         if name and path.is_file():
-            found.append(Point(job, Manifest(path, int(name["seq"]), name["run"])))
-    return sorted(found, key=lambda point: (point.manifest.seq, point.manifest.run))
+            generations = manifests.setdefault((int(name["seq"]), name["run"]), [])
+            generations.append((int(name["generation"] or 1), path))
+        elif checkpoint and path.is_file():
+            checkpoints.append((checkpoint["run"], int(checkpoint["number"]), path))
+    return Job(
+        directory,
+        tuple(
+            Point(directory, run, seq, [path for _generation, path in sorted(generations)])
+            for (seq, run), generations in sorted(manifests.items())
+        ),
+        tuple(Point(directory, run, None, [path]) for run, _number, path in sorted(checkpoints)),
+    )
 
 
-def choose(points: t.Sequence[Point], wanted: str) -> Point:
-    """Return the one that *wanted* names: an id, a sequence number, or ``latest``, the newest that is not damaged."""
-    if wanted == "latest":
+def choose(job: Job, wanted: str) -> Point:
+    """Return the one that *wanted* names: an id, a sequence number, or ``latest``, the newest that is not damaged.
+
+    ``checkpoint`` is the newest of these.
+    """
+    if wanted in ("latest", "checkpoint"):
+        points = job.points if wanted == "latest" else job.checkpoints
         whole = (point for point in reversed(points) if not point.damage)
         found = [next(whole, points[-1])] if points else []
     else:
-        found = [
-            p for p in points if p.manifest.run == wanted or (wanted.isdecimal() and p.manifest.seq == int(wanted))
-        ]
+        number = wanted.lstrip("0")
+        found = [point for point in job.points if wanted == point.run or number == str(point.seq)]
     if len(found) != 1:
         problem = "several restore points" if found else "no restore point"
-        raise StopError(f"There is {problem} called {shown(wanted)} here. Run this without --point for a list.", 2)
+        hint = "Run this without --point for a list."
+        if job.checkpoints and not job.points:
+            hint = _NO_RUN_HAS_ENDED
+        raise StopError(f"There is {problem} called {shown(wanted)} here. {hint}", 2)
     return found[0]
 
 
-def show_points(points: t.Sequence[Point], report: Report) -> None:
-    """Write the list of *points*, and what is wrong with them."""
-    rows = [("SEQ", "ID", "DATE", "POOL", "STRUCTURE", "ENTRIES", "BYTES", "STATE"), *map(_row, points)]
+def show_job(job: Job, report: Report) -> None:
+    """Write the list of restore points, and what is wrong with them."""
+    rows = [("SEQ", "ID", "DATE", "POOL", "STRUCTURE", "ENTRIES", "BYTES", "STATE"), *map(_row, job.points)]
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
         sys.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() + "\n")
     sys.stdout.flush()
-    for point in points:
+    for point in job.points:
+        for note in point.notes:
+            report.note(f"{point.seq} {point.run}: {note}")
         for damage in point.damage:
-            report.lose(f"{point.manifest.seq} {point.manifest.run}", damage)
+            report.lose(f"{point.seq} {point.run}", damage)
+    for path in sorted(job.directory.glob("*/damage.json")):
+        report.note(f"{path} tells where a check has found broken content; restoring proves everything anyway.")
+    if job.checkpoints and not job.points:
+        report.note(_NO_RUN_HAS_ENDED)
 
 
 def _row(point: Point) -> tuple[str, ...]:
-    header, trailer = point.manifest.header, point.manifest.trailer
+    header, summary = point.manifest.header, point.manifest.summary
     known = (shown(header.started), header.pool, shown(header.structure)) if header else ("?", "?", "?")
-    amounts = (f"{trailer.entries:,}", f"{trailer.bytes:,}") if trailer else ("?", "?")
-    return (str(point.manifest.seq), point.manifest.run, *known, *amounts, point.state)
+    amounts = (f"{summary.entries:,}", f"{summary.bytes:,}") if summary else ("?", "?")
+    return (str(point.seq), point.run, *known, *amounts, point.state)
 
 
 def restore_point(point: Point, target: Path, globs: t.Sequence[str], *, numeric: bool) -> int:
@@ -978,11 +1403,11 @@ def restore_point(point: Point, target: Path, globs: t.Sequence[str], *, numeric
     report = Report()
     manifest = point.manifest
     if manifest.is_unknown:
-        raise StopError(f"{manifest.run} cannot be restored: {manifest.notes[-1]}.", 2)
+        raise StopError(f"{point.run} cannot be restored: {manifest.notes[-1]}.", 2)
     selection = Selection(globs)
     _warn(point, report)
     goal = Target(target)
-    restorer = Restorer(goal, point.volumes, Owners(numeric=numeric), report)
+    restorer = Restorer(goal, point.volumes_of(manifest), Owners(numeric=numeric), report)
     try:
         for entry in manifest.entries(report):
             restorer.restore(entry, wanted=selection.has(entry.path))
@@ -992,9 +1417,9 @@ def restore_point(point: Point, target: Path, globs: t.Sequence[str], *, numeric
     if restorer.xattrs_left_out:
         report.note(f"{restorer.xattrs_left_out:,} extended attributes could not be set here.")
     if globs and not restorer.count:
-        report.lose(manifest.run, "nothing in this restore point matches --path")
+        report.lose(point.run, "nothing in this restore point matches --path")
     amount = f"{restorer.count:,} entries with {restorer.bytes:,} bytes of content"
-    sys.stdout.write(f"Restored {amount} from {manifest.run} to {target}.\n")
+    sys.stdout.write(f"Restored {amount} from {point.run} to {target}.\n")
     if report.losses:
         report.note(f"{report.losses:,} problems are named above.")
     return 1 if report.losses else 0
@@ -1002,15 +1427,19 @@ def restore_point(point: Point, target: Path, globs: t.Sequence[str], *, numeric
 
 def _warn(point: Point, report: Report) -> None:
     """Say beforehand what this restore point cannot bring back, and what is wrong with it."""
-    manifest = point.manifest
-    report.note(f"Restoring {manifest.run}, number {manifest.seq}: {point.state}.")
-    for note in point.damage:
+    header, summary = point.manifest.header, point.manifest.summary
+    report.note(f"Restoring {point.name}: {point.state}.")
+    for note in (*point.notes, *point.damage):
         report.note(f"Warning: {note}.")
-    if manifest.trailer is None:
+    if summary is None:
         report.losses += 1
-    elif not manifest.trailer.complete:
+    elif point.seq is None:
+        report.note("Warning: the run did not end, so this is not complete: what comes later in order is missing.")
+    elif not summary.complete:
         report.note("Warning: not everything could be read when this backup was made.")
-    for path, problem in manifest.trailer.problems if manifest.trailer else ():
+    for left_out in header.left_out if header else ():
+        report.note(f"Left out on purpose: {shown(left_out)}")
+    for path, problem in summary.problems if summary else ():
         report.note(f"Not in this backup: {shown(path)}: {shown(problem)}")
 
 
@@ -1019,7 +1448,7 @@ def _arguments(words: t.Sequence[str]) -> argparse.Namespace:
         prog="recover.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("job", type=Path, metavar="JOBDIRECTORY", help="a downloaded copy of a job's directory")
-    parser.add_argument("--point", metavar="ID|SEQ|latest", help="the restore point to bring back")
+    parser.add_argument("--point", metavar="ID|SEQ|latest|checkpoint", help="the restore point to bring back")
     parser.add_argument("--target", type=Path, metavar="DIRECTORY", help="what to restore into; made if need be")
     parser.add_argument("--path", action="append", default=[], metavar="GLOB", help="bring back only what matches")
     parser.add_argument("--numeric", action="store_true", help="owners by their numbers, whatever their names")
@@ -1031,12 +1460,12 @@ def _arguments(words: t.Sequence[str]) -> argparse.Namespace:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what was asked and return the exit code."""
-    points = list_points(arguments.job)
+    job = read_job(arguments.job)
     if arguments.point is not None:
-        point = choose(points, arguments.point)
+        point = choose(job, arguments.point)
         return restore_point(point, arguments.target, arguments.path, numeric=arguments.numeric)
     report = Report()
-    show_points(points, report)
+    show_job(job, report)
     return 1 if report.losses else 0
 
 
@@ -1048,7 +1477,7 @@ def main(words: t.Sequence[str]) -> int:
     except StopError as error:
         sys.stderr.write(f"{error}\n")
         return error.code
-    except OSError as error:
+    except (OSError, DamageError) as error:
         sys.stderr.write(f"Stopped: {error}\n")
         return 1
     except KeyboardInterrupt:

@@ -10,20 +10,22 @@ import itertools
 import os
 import random
 import shutil
+import stat
 import time
 import typing as t
 
 import pytest
 
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.collect import Collector, compare, digest_of
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import Entry
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.damage import Condition
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.volumes import MEMORY_BUDGET, Budget, Packer
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.scan import UNKNOWN, Found, scan
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.scan import UNKNOWN, Found, is_below, scan
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import Entry
     from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.volumes import Volume
 
 MIB = 1024 * 1024
@@ -56,10 +58,11 @@ class Pool:
         entries: list[Entry] = []
         budget = Budget(MEMORY_BUDGET)
         packer = Packer("none", lambda number: f"{prefix}-{number}.tar", started.append, budget, clock=self.clock)
-        collector = Collector(packer, entries.append, lambda path, _why: self.problems.append(path), absent)
-        for change in compare(iter(found), iter(base), absent):
+        condition = Condition(absent)
+        collector = Collector(packer, entries.append, lambda path, _why: self.problems.append(path), condition)
+        for change in compare(iter(found), iter(base), condition):
             collector.collect(change)
-        collector.finish()
+        collector.settle()
         packer.stop()
         self.volumes.update({volume.name: b"".join(map(bytes, volume.chunks())) for volume in started})
         return entries
@@ -97,8 +100,18 @@ def after(found: t.Iterable[Found], path: Path, deed: Callable[[], object]) -> t
     """Yield what is *found*, and do the *deed* once what is at *path* was taken."""
     for item in found:
         yield item
-        if item.entry.path == os.fsencode(path):
+        if item.path == os.fsencode(path):
             deed()
+
+
+def closed(found: t.Iterable[Found], directory: Path) -> t.Iterator[Found]:
+    """Yield what is *found* as if *directory* could not be looked into."""
+    path = os.fsencode(directory)
+    for item in found:
+        if item.path == path:
+            yield item._replace(is_closed=True)
+        elif not is_below(item.path, path):
+            yield item
 
 
 def put_link_in_place_of(directory: Path, target: Path) -> None:
@@ -131,11 +144,11 @@ def test_what_is_read_is_what_the_places_hold(pool: Pool, top: Path) -> None:
 def test_what_did_not_change_is_not_read_again(pool: Pool, top: Path) -> None:
     (top / "file").write_bytes(b"content")
     wait_until_calm(top)
-    first = pool.run()
+    found = list(pool.found())
+    first = pool.run_with(found)
     (top / "file").rename(top / "elsewhere")
     os.mkfifo(top / "file")  # whoever opened it now would find no content
     base = [entry._replace(is_racy=False) for entry in first]
-    found = [Found(entry._replace(digest="", places=()), 1) for entry in first]
 
     second = pool.run_with(found, base)
 
@@ -235,9 +248,14 @@ def test_a_name_whose_inode_number_was_that_of_another_file_is_a_file_of_its_own
     (top / "a").write_bytes(b"content")
     (top / "b").write_bytes(b"something else")
     directory, first, other = pool.found()
-    reused = other.entry._replace(inode=first.entry.inode)
+    fields = [list(t.cast("os.stat_result", found.status)) for found in (first, other)]
+    for values in fields:
+        values[stat.ST_NLINK] = 2
+        values[stat.ST_INO] = fields[0][stat.ST_INO]
 
-    entries = pool.run_with([directory, first._replace(links=2), other._replace(links=2, entry=reused)])
+    entries = pool.run_with(
+        [directory, *(found._replace(status=os.stat_result(values)) for found, values in zip((first, other), fields))]
+    )
 
     assert pool.content(named(entries, "b")) == b"something else"
 
@@ -314,10 +332,9 @@ def test_what_cannot_be_read_now_is_kept_from_the_base_and_marked(pool: Pool, to
 
 
 def test_what_lies_below_a_directory_that_cannot_be_read_is_kept_from_the_base_and_marked(
-    pool: Pool, top: Path, tmp_path: Path
+    pool: Pool, top: Path
 ) -> None:
     (top / "d/inner").mkdir(parents=True)
-    (tmp_path / "empty").mkdir()
     for name in ("c", "d/file", "d/inner/file", "d-e", "z"):
         (top / name).write_bytes(os.fsencode(name))
     os.link(top / "c", top / "d/second name of c")
@@ -325,7 +342,7 @@ def test_what_lies_below_a_directory_that_cannot_be_read_is_kept_from_the_base_a
     wait_until_calm(top)
     first = pool.run()
 
-    second = pool.run_with(after(pool.found(), top, lambda: put_link_in_place_of(top / "d", tmp_path / "empty")), first)
+    second = pool.run_with(closed(pool.found(), top / "d"), first)
 
     assert [entry.path for entry in second] == [entry.path for entry in first]
     below = {os.path.relpath(entry.path, os.fsencode(top / "d")): entry for entry in second}
@@ -340,21 +357,14 @@ def test_what_lies_below_a_directory_that_cannot_be_read_is_kept_from_the_base_a
     assert {name for name, entry in below.items() if entry.is_stale} == {b"file", b"inner/file", b"second name of c"}
     assert pool.content(below[b"inner/file"]) == b"d/inner/file"
     assert pool.content(below[b"second name of c"]) == b"c"
-    assert pool.problems == [os.fsencode(top / "d")]
     assert pool.sent() == 0
 
 
-def test_what_was_kept_below_a_directory_is_read_again_once_that_can_be_done(
-    pool: Pool, top: Path, tmp_path: Path
-) -> None:
+def test_what_was_kept_below_a_directory_is_read_again_once_that_can_be_done(pool: Pool, top: Path) -> None:
     (top / "d").mkdir()
-    (tmp_path / "empty").mkdir()
     (top / "d/file").write_bytes(b"content")
     first = pool.run()
-    link = after(pool.found(), top, lambda: put_link_in_place_of(top / "d", tmp_path / "empty"))
-    second = pool.run_with(link, first)
-    (top / "d").unlink()
-    (tmp_path / "away").rename(top / "d")
+    second = pool.run_with(closed(pool.found(), top / "d"), first)
 
     third = pool.run(second)
 
@@ -379,7 +389,7 @@ def test_what_lies_in_an_absent_volume_is_not_kept_below_a_directory_that_cannot
     (top / "d/file").write_bytes(b"content")
     first = pool.run()
     absent = frozenset(place.volume for place in named(first, "file").places)
-    directories = [item._replace(is_closed=item.entry.path != os.fsencode(top)) for item in pool.found()][:2]
+    directories = [item._replace(is_closed=item.path != os.fsencode(top)) for item in pool.found()][:2]
 
     second = pool.run_with(directories, first, absent)
 
@@ -392,9 +402,9 @@ def test_what_cannot_be_looked_at_is_kept_with_all_below_it(pool: Pool, top: Pat
         (top / name).write_bytes(b"content")
     first = pool.run()
     directory, *_others = pool.found()
-    unknown = [Entry(os.fsencode(top / name), UNKNOWN, 0, 0, 0, "", "", 0) for name in ("d", "e", "f")]
+    unknown = [Found(os.fsencode(top / name), UNKNOWN, None, os.fsencode(top), is_closed=True) for name in "def"]
 
-    second = pool.run_with([directory, *(Found(entry, 1, is_closed=True) for entry in unknown)], first)
+    second = pool.run_with([directory, *unknown], first)
 
     assert [entry.path for entry in second] == [entry.path for entry in first]
     assert [pool.content(entry) for entry in second if entry.is_stale] == [b"content", b"content"]
@@ -469,8 +479,8 @@ def test_a_link_that_takes_the_place_of_a_directory_leads_nobody_to_the_files_of
 
     entries = pool.run_with(found)
 
-    assert [entry.kind for entry in entries] == ["d", "d", "d"]
-    assert pool.problems == [os.fsencode(top / "a/b/file")]
+    assert [entry.path for entry in entries] == [os.fsencode(top)]
+    assert pool.problems == [os.fsencode(top / path) for path in ("a", "a/b", "a/b/file")]
     assert pool.sent() == 0
 
 
@@ -481,7 +491,7 @@ def test_links_above_what_is_backed_up_are_followed_to_a_file_that_replaced_anot
     (top / "d/file").write_bytes(b"before")
     (top / "d/new").write_bytes(b"after")
     pool = Pool(top)
-    found = [item for item in pool.found() if not item.entry.path.endswith(b"/new")]
+    found = [item for item in pool.found() if not item.path.endswith(b"/new")]
     (top / "d/new").rename(top / "d/file")
 
     entries = pool.run_with(found)

@@ -355,11 +355,11 @@ class BusyStorage(FakeStorage):
         self.when: Callable[[], None] | None = when
 
     @contextmanager
-    def open(self, path: RemotePath, offset: int = 0) -> Iterator[t.Any]:
+    def open(self, path: RemotePath, offset: int = 0, length: int | None = None) -> Iterator[t.Any]:
         if path.name.endswith(".manifest.gz") and self.when is not None:
             when, self.when = self.when, None
             when()
-        with super().open(path, offset) as reader:
+        with super().open(path, offset, length) as reader:
             yield reader
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 import threading
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ import pytest
 
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import BackupError, LocalError, UsageError
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import Entry
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.target import Target, components_of
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.target import Target
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -184,10 +185,6 @@ def test_a_path_that_leads_elsewhere_is_refused_by_every_deed(target: Target, ou
             look(os.fsencode(path))
 
 
-def test_the_components_of_a_good_path_are_its_names() -> None:
-    assert components_of(b"/srv/\xff/...") == [b"srv", b"\xff", b"..."]
-
-
 def test_what_could_not_be_completed_leaves_nothing(target: Target, root: Path) -> None:
     descriptor, temporary = target.start_file(b"/srv/file")
 
@@ -295,3 +292,153 @@ def test_a_link_that_is_there_already_leaves_no_other_name(target: Target, root:
     target.make_hard_link(b"/second", b"/first")
 
     assert sorted(path.name for path in root.iterdir()) == ["first", "second"]
+
+
+# -- metadata
+
+
+# POSIX ACLs as Linux keeps them: version 2, then tag, permissions and id of each entry.
+def acl(*entries: tuple[int, int, int]) -> bytes:
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *each) for each in entries)
+
+
+NOBODY = 2**32 - 1
+ACCESS = "system.posix_acl_access"
+DEFAULT = "system.posix_acl_default"
+SOME_ACL = acl((1, 6, NOBODY), (2, 6, 1000), (4, 4, NOBODY), (16, 6, NOBODY), (32, 4, NOBODY))
+CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")  # cap_net_raw+ep
+
+
+def attributes_of(path: Path) -> dict[str, bytes]:
+    names = os.listxattr(path, follow_symlinks=False)
+    return {name: os.getxattr(path, name, follow_symlinks=False) for name in names if not name.startswith("security.s")}
+
+
+def test_owner_mode_acl_capability_and_set_id_bit_all_come_back(target: Target, root: Path) -> None:
+    attributes = (("security.capability", CAPABILITY), (ACCESS, SOME_ACL), ("user.comment", b"\0\xff"))
+    wanted = entry("/program")._replace(mode=0o4664, xattrs=attributes)
+    if os.geteuid() == 0:
+        wanted = wanted._replace(uid=12345, gid=54321)
+
+    put(target, wanted)
+
+    status = (root / "program").stat()
+    assert stat.S_IMODE(status.st_mode) == 0o4664
+    assert (status.st_uid, status.st_gid) == (wanted.uid, wanted.gid)
+    expected = dict(attributes) if os.geteuid() == 0 else dict(attributes[1:])
+    assert attributes_of(root / "program") == expected
+    assert target.attributes.report() == ()
+
+
+def test_what_is_dressed_loses_the_attributes_that_it_should_not_have(target: Target, root: Path) -> None:
+    put(target, entry("/file"))
+    target.make_directory(b"/directory")
+    for name, path in ((ACCESS, "file"), (DEFAULT, "directory")):
+        os.setxattr(root / path, name, SOME_ACL)
+        os.setxattr(root / path, "user.since", b"then")
+
+    target.dress(entry("/file"))
+    target.dress(entry("/directory", "d"))
+
+    assert attributes_of(root / "file") == attributes_of(root / "directory") == {}
+    assert stat.S_IMODE((root / "file").stat().st_mode) == 0o640
+
+
+def test_what_is_made_in_a_directory_does_not_keep_what_it_inherits(target: Target, root: Path) -> None:
+    root.mkdir()
+    os.setxattr(root, DEFAULT, SOME_ACL)
+
+    put(target, entry("/file"))
+    target.make_special(entry("/fifo", "p"))
+    target.make_directory(b"/directory")
+    target.dress(entry("/directory", "d"))
+
+    for name in ("file", "fifo", "directory"):
+        assert attributes_of(root / name) == {}
+        assert stat.S_IMODE((root / name).stat().st_mode) == 0o640
+
+
+def test_a_directory_and_what_is_no_file_bear_attributes_as_well(target: Target, root: Path) -> None:
+    directory = entry("/directory", "d")._replace(xattrs=((ACCESS, SOME_ACL), (DEFAULT, SOME_ACL)), mode=0o664)
+    target.make_directory(directory.path)
+    target.dress(directory)
+    target.make_special(entry("/fifo", "p")._replace(xattrs=((ACCESS, SOME_ACL),), mode=0o664))
+
+    assert attributes_of(root / "directory") == dict(directory.xattrs)
+    assert attributes_of(root / "fifo") == {ACCESS: SOME_ACL}
+    assert stat.S_IMODE((root / "fifo").stat().st_mode) == 0o664
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="Only root can give links attributes.")
+def test_a_link_gets_attributes_of_its_own_and_what_it_points_to_none(target: Target, root: Path) -> None:
+    put(target, entry("/file"))
+
+    target.make_special(entry("/link", "l", target=b"file")._replace(xattrs=(("trusted.mark", b"1"),)))
+
+    assert attributes_of(root / "link") == {"trusted.mark": b"1"}
+    assert attributes_of(root / "file") == {}
+
+
+def test_attributes_that_the_target_cannot_have_are_counted_and_told_once(target: Target) -> None:
+    too_large = (("user.large", bytes(100_000)),)
+
+    for number in range(3):
+        put(target, entry(f"/{number}")._replace(xattrs=too_large))
+
+    (warning,) = target.attributes.report()
+    assert warning.startswith("3 things were restored without all of the extended attributes")
+    assert "/0 was the first" in warning
+
+
+def test_the_mode_of_a_fifo_never_goes_to_what_a_link_in_its_place_points_to(
+    target: Target, root: Path, outside: Path
+) -> None:
+    root.mkdir()
+    (root / "swapped").symlink_to(outside / "file")
+    descriptor = os.open(root, os.O_RDONLY)
+
+    with pytest.raises((LocalError, OSError)):
+        target._change_mode(descriptor, b"swapped", entry("/fifo", "p"))
+
+    os.close(descriptor)
+
+
+def test_a_sparse_file_takes_no_room_for_its_holes(target: Target, root: Path) -> None:
+    size = 64 * 1024 * 1024
+    wanted = entry("/sparse")._replace(size=size, extents=((4096, 7),))
+    descriptor, temporary = target.start_file(wanted.path)
+    os.pwrite(descriptor, b"content", 4096)
+
+    target.finish_file(wanted, descriptor, temporary)
+
+    status = (root / "sparse").stat()
+    assert status.st_size == size
+    assert status.st_blocks * 512 < 1024 * 1024
+
+
+# -- removing
+
+
+def test_what_is_removed_may_have_gone_already_but_not_hold_anything(target: Target, root: Path) -> None:
+    put(target, entry("/directory/file"))
+
+    target.remove(b"/directory/none", is_directory=False)
+    with pytest.raises(OSError, match="not empty"):
+        target.remove(b"/directory", is_directory=True)
+    target.remove(b"/directory/file", is_directory=False)
+    target.remove(b"/directory", is_directory=True)
+    put(target, entry("/directory/file"))
+
+    assert (root / "directory/file").exists()
+
+
+def test_nothing_is_removed_through_a_link(target: Target, root: Path, outside: Path) -> None:
+    root.mkdir()
+    (root / "trap").symlink_to(outside)
+
+    for path, is_directory in ((b"/trap/file", False), (b"/trap/inner", True), (b"/trap", True)):
+        with pytest.raises((LocalError, OSError)):
+            target.remove(path, is_directory=is_directory)
+    target.remove(b"/trap", is_directory=False)
+
+    assert list(root.iterdir()) == []

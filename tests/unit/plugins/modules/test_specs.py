@@ -17,6 +17,7 @@ DESTINATION: dict[str, object] = {"name": "NAS", "host": "nas", "username": "bac
 BACKUP: dict[str, object] = {"destination": "NAS", "job": "etc", "paths": ["/etc"]}
 RESTORE: dict[str, object] = {"destination": "NAS", "job": "etc", "target": "/restored"}
 REINDEX: dict[str, object] = {"destination": "NAS"}
+RESTORE_POINT: dict[str, object] = {"destination": "NAS", "job": "etc", "point": "latest"}
 
 
 def _refusal(name: str, arguments: dict[str, object], capsys: pytest.CaptureFixture[str]) -> str:
@@ -53,11 +54,14 @@ def test_every_module_finds_configuration_and_state_in_the_same_places(
         ("destination", {"name": "NAS", "state": "absent"}),
         ("destination_info", {}),
         ("backup", BACKUP),
-        ("backup", {**BACKUP, "retention": {"last": 3}}),
+        ("backup", {**BACKUP, "exclude": ["*.tmp"], "structure": "deduplicated", "verify": "readback"}),
         ("backup_info", REINDEX),
         ("reindex", REINDEX),
         ("restore", RESTORE),
         ("restore", {**_without(RESTORE, "target"), "in_place": True}),
+        ("restore_point", RESTORE_POINT),
+        ("verify", REINDEX),
+        ("verify", {**REINDEX, "job": "etc", "client": "web01", "sample": 10, "max_duration": "2h"}),
     ],
 )
 def test_what_is_enough_is_taken(name: str, arguments: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +96,7 @@ def test_what_is_enough_is_taken(name: str, arguments: dict[str, object], monkey
         (
             "backup",
             {**BACKUP, "retention": {"first": 1}},
-            "module: retention.first. Supported parameters include: last.",
+            "module: retention.first. Supported parameters include: daily, hourly, last, monthly, weekly, within, yearly.",
         ),
         ("backup_info", {}, "missing required arguments: destination"),
         ("reindex", {}, "missing required arguments: destination"),
@@ -103,6 +107,10 @@ def test_what_is_enough_is_taken(name: str, arguments: dict[str, object], monkey
             "in_place is False but all of the following are missing: target",
         ),
         ("restore", {**RESTORE, "in_place": True}, "parameters are mutually exclusive: target|in_place"),
+        ("restore_point", _without(RESTORE_POINT, "job"), "missing required arguments: job"),
+        ("restore_point", _without(RESTORE_POINT, "point"), "missing required arguments: point"),
+        ("verify", {}, "missing required arguments: destination"),
+        ("verify", {**REINDEX, "on_damage": "heal"}, "value of on_damage must be one of: fail, warn, got: heal"),
     ],
 )
 def test_what_is_too_little_or_contradicts_itself_is_refused(

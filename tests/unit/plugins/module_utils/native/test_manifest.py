@@ -26,7 +26,11 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries 
     entry_lines,
     order_key,
 )
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.manifest import ManifestReader, ManifestWriter
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.manifest import (
+    ManifestReader,
+    ManifestWriter,
+    VolumeSize,
+)
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable
@@ -101,7 +105,7 @@ def written(entries: Iterable[Entry]) -> tuple[bytes, Trailer]:
     writer = ManifestWriter(stored.append, HEADER)
     for entry in entries:
         writer.add(entry)
-    trailer = writer.finish(complete=False, problems=PROBLEMS, parts=PARTS, stored=dict.fromkeys(VOLUMES, 1000))
+    trailer = writer.finish(complete=False, problems=PROBLEMS, parts=PARTS, volumes=dict.fromkeys(VOLUMES, VolumeSize(1000, 900)))
     return b"".join(stored), trailer
 
 

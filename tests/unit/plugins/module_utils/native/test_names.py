@@ -79,7 +79,7 @@ def test_the_id_of_a_run_tells_when_it_started_wherever_that_was(moment: datetim
 def test_a_manifests_name_tells_its_number_and_run(seq: int) -> None:
     path = names.manifest_path(PurePosixPath("job"), seq, RUN)
 
-    assert names.parse_manifest_name(path.name) == (seq, RUN)
+    assert names.parse_manifest_name(path.name) == (seq, RUN, 1)
     assert names.run_of(path.name) == RUN
     assert names.gone_path(path, seq).name == f"{seq:06d}.gone"
 
@@ -97,7 +97,7 @@ def test_a_manifests_name_tells_its_number_and_run(seq: int) -> None:
 )
 def test_a_manifest_of_a_moment_that_never_was_is_none(moment: str) -> None:
     assert names.parse_manifest_name(f"000042-{moment}-1f9c2a.manifest.gz") is None
-    assert names.parse_manifest_name(f"000042-{RUN}.manifest.gz") == (42, RUN)
+    assert names.parse_manifest_name(f"000042-{RUN}.manifest.gz") == (42, RUN, 1)
 
 
 @pytest.mark.parametrize(

@@ -8,49 +8,67 @@ from __future__ import annotations
 import ast
 import gzip
 import hashlib
+import itertools
+import json
 import os
 import random
 import re
 import shutil
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
 import typing as t
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native import names, recover
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import Entry, Header, Place, order_key
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import (
+    Entry,
+    Header,
+    Place,
+    Rules,
+    entry_lines,
+    order_key,
+)
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.manifest import (
     FOOTER_SIZE,
     ManifestReader,
     ManifestWriter,
+    VolumeSize,
+    footer,
 )
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.points import JobFile
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.readme import README
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.volumes import (
     MEMORY_BUDGET,
-    SEGMENT_SIZE,
     SUFFIXES,
-    WHOLE_FILE_LIMIT,
     Budget,
     Packer,
+    PendingPlace,
     Volume,
 )
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.scan import scan
 
 RECOVER = Path(recover.__file__)
 MTIME = 1_763_780_000_123_456_789
 STARTED = datetime(2026, 11, 22, 3, 0, 0, tzinfo=timezone.utc)
 MIB = 1024 * 1024
+WHOLE_FILE_LIMIT = 8 * MIB
+
+#: As uneven as cuts by content can be.
+SEGMENT_SIZES = (3 * MIB + 1, 1, 8 * MIB, MIB, 513)
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="Only root can give files away and make devices.")
 needs_tar = pytest.mark.skipif(shutil.which("tar") is None, reason="There is no tar on this machine.")
 needs_zstd = pytest.mark.skipif(shutil.which("zstd") is None, reason="There is no zstd on this machine.")
+
+COMPRESSIONS = ("gzip", "none", pytest.param("zstd", marks=needs_zstd))
 
 #: Imports first: the interpreter may lie where nobody else may look.
 AS_NOBODY = """
@@ -63,82 +81,134 @@ os.setuid(65534)
 sys.exit(recover.main(sys.argv[2:]))
 """
 
-#: Each entry with the content of its file, if it has one of its own.
-Contents = Iterable[tuple[Entry, t.Optional[bytes]]]
+#: Each entry with the content of its file, if it has one of its own; in segments where it matters which.
+Content = t.Union[bytes, Sequence[bytes], None]
+Contents = Iterable[tuple[Entry, Content]]
+
+ACCESS, DEFAULT = "system.posix_acl_access", "system.posix_acl_default"
 
 
 class Job:
     """A job's directory as it would be downloaded, written by the collection's own writers."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, structure: str = "incremental") -> None:
         self.directory = directory
+        self.structure = structure
         (directory / "points" / "202611").mkdir(parents=True)
-        directory.joinpath("job.json").write_bytes(JobFile("web01", "nightly", "c0ffee", "incremental").to_json())
-        self._last = 0
+        directory.joinpath("job.json").write_bytes(JobFile("web01", "nightly", "c0ffee", structure).to_json())
+        self._runs = 0
+        self._known: dict[str, PendingPlace] = {}
 
-    def add(self, contents: Contents, compression: str = "gzip", *, complete: bool = True) -> Path:
-        """Add a restore point in a slot of its own and return its manifest."""
-        self._last += 1
-        run = names.run_id(STARTED.replace(day=self._last), f"{self._last:06x}")
-        slot = names.slot_name(self._last)
+    def add(
+        self, contents: Contents, compression: str = "gzip", *, complete: bool = True, rules: Rules | None = None
+    ) -> Path:
+        """Add a restore point, in a slot of its own unless the job is deduplicated, and return its manifest."""
+        header = self._next_header(rules or Rules())
+        path = names.manifest_path(self.directory, header.seq, header.run)  # type: ignore[arg-type] # a local path does as well
+        return self._write(Path(path), header, contents, compression, complete=complete)
+
+    def add_checkpoint(self, contents: Contents, number: int = 1) -> Path:
+        """Add how far another run has come."""
+        header = self._next_header(Rules())
+        path = names.checkpoint_path(self.directory, header.run, number)  # type: ignore[arg-type] # the same
+        return self._write(Path(path), header, contents, "gzip", complete=False)
+
+    def _next_header(self, rules: Rules) -> Header:
+        self._runs += 1
+        run = names.run_id(STARTED.replace(day=self._runs), f"{self._runs:06x}")
+        pool = "pool" if self.structure == "deduplicated" else names.slot_name(self._runs)
+        return Header(run, self._runs, "web01", "nightly", self.structure, pool, STARTED, ("/srv",), "", "0.1.0", rules)
+
+    def _write(self, path: Path, header: Header, contents: Contents, compression: str, *, complete: bool) -> Path:
         volumes: list[Volume] = []
         packer = Packer(
             compression,
-            lambda number: f"v00/{run}-{number:06d}{SUFFIXES[compression]}",
+            lambda number: f"v00/{header.run}-{number:06d}{SUFFIXES[compression]}",
             volumes.append,
             budget=Budget(MEMORY_BUDGET),
             volume_size=MIB,
         )
-        settled = _packed(contents, packer)
-        stored = {volume.name: self._put(slot, volume.name, b"".join(volume.chunks())) for volume in volumes}
-        header = Header(run, self._last, "web01", "nightly", "incremental", slot, STARTED, ("/srv",), "", "0.1.0")
-        path = names.manifest_path(self.directory, self._last, run)  # type: ignore[arg-type] # a local path does as well
-        return self._write(Path(path), header, settled, stored, complete=complete)
-
-    def _put(self, slot: str, name: str, content: bytes) -> int:
-        path = self.directory / slot / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.write_bytes(content)
-
-    def _write(
-        self, path: Path, header: Header, entries: list[Entry], stored: dict[str, int], *, complete: bool
-    ) -> Path:
-        with path.open("wb") as file:
-            writer = ManifestWriter(file.write, header)
-            for entry in entries:
-                writer.add(entry)
-            writer.finish(complete=complete, problems=(), parts=(), stored=stored)
+        waiting = [(entry, list(self._packed(entry, content, packer))) for entry, content in contents]
+        packer.close_volume()
+        packer.stop()
+        for volume in volumes:
+            stored = self.directory / header.pool / volume.name
+            stored.parent.mkdir(parents=True, exist_ok=True)
+            stored.write_bytes(b"".join(volume.chunks()))
+        write_manifest(path, header, _settled(waiting), complete=complete)
         return path
 
+    def _packed(self, entry: Entry, content: Content, packer: Packer) -> Iterator[PendingPlace]:
+        """Yield the places of the segments; in a deduplicated job, what is there already is not packed again."""
+        segments = _pieces(content)
+        for part, segment in enumerate(segments, 1):
+            digest = hashlib.sha256(segment).hexdigest()
+            place = self._known.get(digest)
+            if place is None:
+                is_numbered = len(segments) > 1 or entry.extents
+                place = packer.add(entry, segment, digest, part if is_numbered else 0)
+            if self.structure == "deduplicated":
+                self._known[digest] = place
+            yield place
+
     def volumes(self) -> list[Path]:
-        return sorted(self.directory.glob("s*/v00/*"))
+        return sorted(self.directory.glob("*/v00/*"))
 
 
-def _packed(contents: Contents, packer: Packer) -> list[Entry]:
-    """Pack all *contents* and return the entries with their places, hard links with those of their first names."""
-    waiting = [(entry, [packer.add(*segment) for segment in _segments(entry, content)]) for entry, content in contents]
-    packer.close_volume()
-    packer.stop()
-    places = {
-        entry.path: tuple(place.place(with_digest=len(pending) > 1) for place in pending) for entry, pending in waiting
-    }
-    return [
-        entry._replace(places=places[entry.target if entry.kind == "h" else entry.path]) for entry, _pending in waiting
+def _settled(waiting: Sequence[tuple[Entry, list[PendingPlace]]]) -> Iterator[Entry]:
+    """Yield the entries with their places, hard links with those of their first names."""
+    places: dict[bytes, tuple[Place, ...]] = {}
+    for entry, pending in waiting:
+        places[entry.path] = tuple(place.place(with_digest=len(pending) > 1) for place in pending)
+        yield entry._replace(places=places[entry.target if entry.kind == "h" else entry.path])
+
+
+def write_manifest(path: Path, header: Header, entries: Iterable[Entry], *, complete: bool = True) -> None:
+    """Write what the collection would write of volumes that lie there; one that is missing has the size 3."""
+    live: Counter[str] = Counter()
+    pool = path.parent.parent.parent / header.pool
+    with path.open("wb") as file:
+        writer = ManifestWriter(file.write, header)
+        for entry in entries:
+            writer.add(entry)
+            for place in entry.places:
+                live[place.volume] += place.size
+        sizes = {name: (pool / name).stat().st_size if (pool / name).is_file() else 3 for name in live}
+        volumes = {name: VolumeSize(size, live[name]) for name, size in sizes.items()}
+        writer.finish(complete=complete, problems=(), parts=(), volumes=volumes)
+
+
+def publish_anew(manifest: Path, generation: int) -> Path:
+    """Write the next generation of *manifest*, with all its content in volumes of other names, and return it."""
+    reader = _reader(manifest)
+    header = reader.header
+    job = manifest.parent.parent.parent
+    moved = {name: name.replace(header.run, f"{header.run[:-6]}{generation:06x}") for name in reader.trailer.volumes}
+    for old, new in moved.items():
+        shutil.copyfile(job / header.pool / old, job / header.pool / new)
+    path = Path(names.manifest_path(job, header.seq, header.run, generation))  # type: ignore[arg-type] # the same
+    entries = [
+        entry._replace(places=tuple(place._replace(volume=moved[place.volume]) for place in entry.places))
+        for entry in reader.entries()
     ]
+    write_manifest(path, replace(header, generation=generation), entries)
+    return path
 
 
-def _segments(entry: Entry, content: bytes | None) -> Iterator[tuple[Entry, bytes, str, int]]:
-    pieces = _pieces(content or b"")
-    for part, piece in enumerate(pieces, 1):
-        yield entry, piece, hashlib.sha256(piece).hexdigest(), part if len(pieces) > 1 else 0
+def _pieces(content: Content) -> Sequence[bytes]:
+    if not isinstance(content, bytes):
+        return content or []
+    if len(content) <= WHOLE_FILE_LIMIT:
+        return [content] if content else []
+    pieces, sizes = [], itertools.cycle(SEGMENT_SIZES)
+    while content:
+        size = next(sizes)
+        pieces.append(content[:size])
+        content = content[size:]
+    return pieces
 
 
-def _pieces(content: bytes) -> list[bytes]:
-    step = SEGMENT_SIZE if len(content) > WHOLE_FILE_LIMIT else len(content) or 1
-    return [content[start : start + step] for start in range(0, len(content), step)]
-
-
-def digest_of(content: bytes) -> str:
+def digest_of(content: Content) -> str:
     digests = [hashlib.sha256(piece).digest() for piece in _pieces(content)]
     return digests[0].hex() if len(digests) == 1 else hashlib.sha256(b"".join(digests)).hexdigest()
 
@@ -147,32 +217,49 @@ def entry_of(path: bytes, kind: str = "f", mode: int = 0o644, target: bytes = b"
     return Entry(path, kind, mode, os.getuid(), os.getgid(), "", "", MTIME, target=target)
 
 
-def file_of(path: bytes, content: bytes, mode: int = 0o644) -> tuple[Entry, bytes]:
-    return entry_of(path, mode=mode)._replace(size=len(content), digest=digest_of(content)), content
+def file_of(path: bytes, content: bytes | Sequence[bytes], mode: int = 0o644) -> tuple[Entry, bytes | Sequence[bytes]]:
+    size = sum(map(len, _pieces(content)))
+    return entry_of(path, mode=mode)._replace(size=size, digest=digest_of(content)), content
+
+
+def sparse_file_of(path: bytes, size: int, *extents: tuple[int, bytes]) -> tuple[Entry, list[bytes]]:
+    """Return a file of *size* bytes with some content at some offsets; each piece is two segments."""
+    content = b"".join(piece for _offset, piece in extents)
+    segments = [content[: len(content) // 3], content[len(content) // 3 :]] if content else []
+    entry = entry_of(path)._replace(size=size, digest=digest_of(segments))
+    places = tuple((offset, len(piece)) for offset, piece in extents)
+    return entry._replace(extents=places or ((0, 0),)), segments
+
+
+def other_name_of(entry: Entry, path: bytes) -> tuple[Entry, None]:
+    return entry._replace(path=path, kind="h", target=entry.path), None
 
 
 def scanned(tree: Path) -> Iterator[tuple[Entry, bytes | None]]:
-    """Yield what lies in *tree* as if that were the root of a host."""
-    first_names: dict[str, Entry] = {}
+    """Yield what lies in *tree*, in order, as if that were the root of a host."""
     top = os.fsencode(tree)
-    for found in scan([top], lambda path, problem: pytest.fail(f"{path!r}: {problem}")):
-        entry = found.entry
-        seen = entry._replace(path=entry.path[len(top) :] or b"/")
-        if entry.kind != "f":
-            yield seen, None
+    found = [top, *(os.path.join(way, name) for way, *below in os.walk(top) for names in below for name in names)]  # noqa: PTH118 - these names are bytes
+    first_names: dict[int, Entry] = {}
+    for path in sorted(found, key=order_key):
+        status = os.lstat(path)
+        kind = {stat.S_IFDIR: "d", stat.S_IFLNK: "l", stat.S_IFIFO: "p"}.get(stat.S_IFMT(status.st_mode), "f")
+        target = os.readlink(path) if kind == "l" else b""  # noqa: PTH115 - the same
+        entry = entry_of(path[len(top) :] or b"/", kind, stat.S_IMODE(status.st_mode), target)
+        entry = entry._replace(mtime=status.st_mtime_ns)
+        if kind != "f":
+            yield entry, None
             continue
-        content = Path(os.fsdecode(entry.path)).read_bytes()
-        seen = seen._replace(digest=digest_of(content))
-        first = first_names.setdefault(entry.inode, seen)
-        is_other_name = found.links > 1 and first is not seen
-        yield (seen._replace(kind="h", target=first.path), None) if is_other_name else (seen, content)
+        content = Path(os.fsdecode(path)).read_bytes()
+        entry = entry._replace(size=len(content), digest=digest_of(content))
+        first = first_names.setdefault(status.st_ino, entry)
+        yield (entry, content) if first is entry else other_name_of(first, entry.path)
 
 
 def recovered(
     job: Job, *words: object, code: int = 0, environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run the program as somebody would who has nothing else, and expect it to end with *code*."""
-    command = [sys.executable, "-I", str(RECOVER), str(job.directory), *map(str, words)]
+    command = [sys.executable, "-I", "-S", str(RECOVER), str(job.directory), *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, errors="replace")
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -285,6 +372,118 @@ class TestListing:
         assert "format 2" in recovered(job, code=1).stderr
         assert "format 2" in recovered(job, "--point", "1", "--target", target, code=2).stderr
 
+    def test_of_several_generations_the_highest_counts(self, job: Job, target: Path) -> None:
+        manifest = job.add([file_of(b"/srv/a", b"one")])
+        for generation in (2, 10):
+            publish_anew(manifest, generation)
+        for volume in job.volumes()[:-1]:
+            volume.unlink()
+
+        listed = recovered(job)
+        recovered(job, "--point", "1", "--target", target)
+
+        assert listed.stdout.splitlines()[1:] == [listed.stdout.splitlines()[-1]]
+        assert listed.stdout.endswith("  complete\n")
+        assert listed.stderr == ""
+        assert (target / "srv" / "a").read_bytes() == b"one"
+
+    def test_a_damaged_generation_is_passed_over_with_a_warning(self, job: Job, target: Path) -> None:
+        manifest = job.add([file_of(b"/srv/a", b"one")])
+        newer = publish_anew(manifest, 2)
+        newer.write_bytes(newer.read_bytes()[:-10])
+
+        listed = recovered(job)
+        restored = recovered(job, "--point", "latest", "--target", target)
+
+        warning = f"{newer.name} is passed over for {manifest.name}: the end of its manifest is damaged"
+        assert listed.stdout.endswith("  complete\n")
+        assert warning in listed.stderr
+        assert f"Warning: {warning}" in restored.stderr
+        assert (target / "srv" / "a").read_bytes() == b"one"
+
+    def test_a_generation_whose_volumes_were_not_downloaded_is_passed_over(self, job: Job, target: Path) -> None:
+        manifest = job.add([file_of(b"/srv/a", b"one")])
+        publish_anew(manifest, 2)
+        job.volumes()[-1].unlink()
+
+        done = recovered(job, "--point", "latest", "--target", target)
+
+        assert "000002-000000.tar.gz is missing" in done.stderr
+        assert (target / "srv" / "a").read_bytes() == b"one"
+
+    def test_if_no_generation_is_whole_the_highest_that_can_be_read_counts(self, job: Job, target: Path) -> None:
+        manifest = job.add([file_of(b"/srv/%d" % number, bytes([number]) * MIB) for number in range(2)], "none")
+        publish_anew(manifest, 2)
+        publish_anew(manifest, 3).write_bytes(b"")
+        for volume in (*job.volumes()[:2], job.volumes()[2]):
+            volume.unlink()
+
+        done = recovered(job, "--point", "1", "--target", target, code=1)
+
+        assert f"3.manifest.gz is passed over for {manifest.name[:-12]}.g2.manifest.gz" in done.stderr
+        assert [path.name for path in (target / "srv").iterdir()] == ["1"]
+
+    def test_checkpoints_are_no_restore_points(self, job: Job, target: Path) -> None:
+        job.add([file_of(b"/srv/a", b"one")])
+        job.add_checkpoint([file_of(b"/srv/a", b"two")])
+
+        listed = recovered(job)
+        recovered(job, "--point", "latest", "--target", target)
+
+        assert len(listed.stdout.splitlines()) == 2
+        assert "checkpoint" not in listed.stderr
+        assert (target / "srv" / "a").read_bytes() == b"one"
+
+    def test_a_job_whose_first_run_never_ended_has_its_checkpoint(self, job: Job, target: Path) -> None:
+        job.add_checkpoint([file_of(b"/srv/a", b"one")], number=1)
+        job.add_checkpoint([file_of(b"/srv/a", b"one"), file_of(b"/srv/b", b"two")], number=2)
+
+        listed = recovered(job)
+        refused = recovered(job, "--point", "latest", "--target", target, code=2)
+        done = recovered(job, "--point", "checkpoint", "--target", target)
+
+        assert len(listed.stdout.splitlines()) == 1
+        assert "--point checkpoint" in listed.stderr
+        assert "--point checkpoint" in refused.stderr
+        assert "this is not complete" in done.stderr
+        assert [(target / "srv" / name).read_bytes() for name in "ab"] == [b"one", b"two"]
+
+    def test_a_checkpoint_that_is_not_there_is_refused(self, job: Job, target: Path) -> None:
+        job.add([file_of(b"/srv/a", b"one")])
+
+        recovered(job, "--point", "checkpoint", "--target", target, code=2)
+
+    def test_what_was_left_out_on_purpose_is_told(self, job: Job, target: Path) -> None:
+        job.add([], rules=Rules(("*.tmp", "/cache"), one_file_system=True, caches=True, marker=".nobackup"))
+
+        told = recovered(job, "--point", "1", "--target", target).stderr
+
+        assert re.findall("Left out on purpose: (.*)", told) == [
+            "what matches *.tmp",
+            "what matches /cache",
+            "other file systems",
+            "caches that say so by a CACHEDIR.TAG",
+            "directories with a file .nobackup",
+        ]
+
+    def test_what_is_known_to_be_broken_is_mentioned_and_not_needed(self, job: Job) -> None:
+        job.add([file_of(b"/srv/a", b"one")])
+        (job.directory / "s01" / "damage.json").write_text("no JSON at all", encoding="ascii")
+
+        listed = recovered(job)
+
+        assert f"{job.directory}/s01/damage.json tells where" in listed.stderr
+        assert listed.stdout.endswith("  complete\n")
+
+    def test_of_many_missing_volumes_some_are_named_and_the_rest_is_counted(self, job: Job) -> None:
+        job.add([file_of(b"/srv/%03d" % number, b"%d" % number * MIB) for number in range(30)], "none")
+        shutil.rmtree(job.directory / "s01")
+
+        told = recovered(job, code=1).stderr.splitlines()
+
+        assert len([line for line in told if line.endswith(".tar is missing")]) == 20
+        assert told[-1].endswith(": 10 more volumes are missing or do not have their size")
+
     def test_what_is_no_job_is_refused(self, job: Job) -> None:
         shutil.rmtree(job.directory / "points")
 
@@ -301,7 +500,7 @@ class TestListing:
 
 
 class TestWholeRestore:
-    @pytest.mark.parametrize("compression", ["gzip", "none"])
+    @pytest.mark.parametrize("compression", COMPRESSIONS)
     def test_everything_comes_back_as_it_was(self, job: Job, tree: Path, target: Path, compression: str) -> None:
         job.add(scanned(tree), compression)
 
@@ -320,13 +519,65 @@ class TestWholeRestore:
 
         assert snapshot(target) == snapshot(tree)
 
+    @pytest.mark.parametrize("compression", COMPRESSIONS)
+    def test_segments_have_any_length(self, job: Job, target: Path, compression: str) -> None:
+        chance = random.Random(8)
+        segments = [chance.randbytes(size) for size in (1, 8 * MIB, 511, 512, 1, 2 * MIB + 7)]
+        job.add([file_of(b"/srv/a", segments), file_of(b"/srv/b", b"behind")], compression)
+
+        recovered(job, "--point", "1", "--target", target)
+
+        assert (target / "srv" / "a").read_bytes() == b"".join(segments)
+        assert (target / "srv" / "b").read_bytes() == b"behind"
+
+    def test_restore_points_that_share_one_pool_come_back(self, tmp_path: Path, target: Path) -> None:
+        job = Job(tmp_path / "job", "deduplicated")
+        chance = random.Random(9)
+        shared = [chance.randbytes(size) for size in (MIB, 3, 2 * MIB)]
+        first = {b"/srv/a": [*shared, b"a"], b"/srv/b": [b"b", *reversed(shared)], b"/srv/c": shared[:1]}
+        second = {b"/srv/a": [shared[1], b"new"] * 3, b"/srv/d": first[b"/srv/b"]}
+        job.add([file_of(*item) for item in first.items()])
+        before = len(job.volumes())
+        job.add([file_of(*item) for item in second.items()])
+
+        for number, contents in ((1, first), (2, second)):
+            recovered(job, "--point", number, "--target", target / str(number))
+
+            restored = {path.name: path.read_bytes() for path in (target / str(number) / "srv").iterdir()}
+            assert restored == {path[5:].decode(): b"".join(segments) for path, segments in contents.items()}
+        assert len(job.volumes()) == before + 1
+
+    @pytest.mark.parametrize(
+        "extents",
+        [
+            [(MIB, b"in the middle"), (2 * MIB + 1, b"and once more")],
+            [(0, b"at the beginning" * 1000), (3 * MIB, b"and later")],
+            [(4 * MIB - 10, b"at the end")],
+            [(512, b"with no"), (519, b" hole between")],
+            [],
+        ],
+    )
+    def test_a_sparse_file_comes_back_as_one(self, job: Job, target: Path, extents: list[tuple[int, bytes]]) -> None:
+        job.add([sparse_file_of(b"/srv/image", 4 * MIB, *extents), file_of(b"/srv/j", b"behind")])
+        expected = bytearray(4 * MIB)
+        for offset, piece in extents:
+            expected[offset : offset + len(piece)] = piece
+
+        recovered(job, "--point", "1", "--target", target)
+
+        restored = target / "srv" / "image"
+        assert restored.read_bytes() == expected
+        assert restored.stat().st_blocks * 512 <= MIB // 2
+
+    def test_a_file_without_a_map_is_not_made_sparse(self, job: Job, target: Path) -> None:
+        job.add([file_of(b"/srv/zeros", bytes(MIB))])
+
+        recovered(job, "--point", "1", "--target", target)
+
+        assert (target / "srv" / "zeros").stat().st_blocks * 512 >= MIB
+
     def test_extended_attributes_come_back(self, job: Job, tmp_path: Path, target: Path) -> None:
-        probe = tmp_path / "probe"
-        probe.touch()
-        try:
-            os.setxattr(probe, "user.probe", b"")
-        except (OSError, AttributeError):
-            pytest.skip("The file system of the tests keeps no extended attributes.")
+        _require_xattr(tmp_path, "user.probe", b"")
         entry, content = file_of(b"/srv/a", b"one")
         job.add([(entry._replace(xattrs=(("user.k", b"\0\xff"),)), content)])
 
@@ -340,6 +591,71 @@ class TestWholeRestore:
 
         assert "1 extended attributes" in recovered(job, "--point", "1", "--target", target).stderr
         assert (target / "srv" / "a").read_bytes() == b"one"
+
+    @needs_root
+    @pytest.mark.parametrize("kind", ["f", "d", "l", "p", "c", "b"])
+    def test_extended_attributes_come_back_on_every_kind(
+        self, job: Job, tmp_path: Path, target: Path, kind: str
+    ) -> None:
+        _require_xattr(tmp_path, "trusted.probe", b"")
+        entry = file_of(b"/srv/x", b"")[0] if kind == "f" else entry_of(b"/srv/x", kind, target=b"a")
+        job.add([file_of(b"/srv/a", b"one"), (entry._replace(xattrs=(("trusted.k", b"v"),), device=(1, 3)), None)])
+
+        recovered(job, "--point", "1", "--target", target)
+
+        assert os.getxattr(target / "srv" / "x", "trusted.k", follow_symlinks=False) == b"v"
+        assert "trusted.k" not in os.listxattr(target / "srv" / "a")
+
+    @pytest.mark.parametrize("kind", ["f", "d", "p"])
+    def test_access_control_lists_come_back(self, job: Job, tmp_path: Path, target: Path, kind: str) -> None:
+        acl = _acl(user=6, named=4, group=0, mask=6)
+        _require_xattr(tmp_path, ACCESS, acl)
+        entry = file_of(b"/srv/x", b"")[0] if kind == "f" else entry_of(b"/srv/x", kind)
+        job.add([(entry._replace(mode=0o660, xattrs=((ACCESS, acl),)), None)])
+
+        recovered(job, "--point", "1", "--target", target)
+
+        assert os.getxattr(target / "srv" / "x", ACCESS) == acl
+        assert stat.S_IMODE((target / "srv" / "x").stat().st_mode) == 0o660
+
+    @pytest.mark.parametrize("kind", ["f", "d", "p"])
+    def test_without_its_access_control_list_the_group_gets_what_it_had(
+        self, job: Job, target: Path, kind: str
+    ) -> None:
+        acl = _acl(user=6, named=4, group=4, mask=6)[:-8]  # no kernel takes it: the others are missing
+        entry = file_of(b"/srv/x", b"")[0] if kind == "f" else entry_of(b"/srv/x", kind)
+        job.add([(entry._replace(mode=0o660, xattrs=((ACCESS, acl),)), None)])
+
+        recovered(job, "--point", "1", "--target", target)
+
+        assert stat.S_IMODE((target / "srv" / "x").stat().st_mode) == 0o640
+
+    def test_nobody_gets_rights_from_the_directory_that_is_restored_into(
+        self, job: Job, tmp_path: Path, target: Path
+    ) -> None:
+        acl = _acl(user=7, named=7, group=7, mask=7)
+        _require_xattr(tmp_path, ACCESS, acl)
+        target.mkdir()
+        os.setxattr(target, DEFAULT, acl)
+        job.add([(entry_of(b"/srv", "d", 0o750), None), file_of(b"/srv/a", b"one", 0o640)])
+
+        recovered(job, "--point", "1", "--target", target)
+
+        for path, mode in ((target / "srv", 0o750), (target / "srv" / "a", 0o640)):
+            assert not {ACCESS, DEFAULT} & set(os.listxattr(path))
+            assert stat.S_IMODE(path.stat().st_mode) == mode
+
+    @needs_root
+    def test_capabilities_and_set_id_bits_outlast_the_change_of_the_owner(self, job: Job, target: Path) -> None:
+        capability = struct.pack("<5I", 0x02000001, 1 << 13, 0, 0, 0)  # net_raw, effective
+        entry, content = file_of(b"/srv/ping", b"#!/bin/sh\n", 0o4755)
+        job.add([(entry._replace(uid=54321, gid=54322, xattrs=(("security.capability", capability),)), content)])
+
+        recovered(job, "--point", "1", "--target", target)
+
+        status = (target / "srv" / "ping").stat()
+        assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (54321, 54322, 0o4755)
+        assert os.getxattr(target / "srv" / "ping", "security.capability") == capability
 
     @needs_root
     @pytest.mark.parametrize(("option", "expected"), [([], (1, 2)), (["--numeric"], (54321, 54322))])
@@ -400,35 +716,50 @@ class TestWholeRestore:
 
     def test_a_file_with_thousands_of_places_has_several_lines_and_comes_back(self, job: Job, target: Path) -> None:
         entry, content = file_of(b"/srv/a", b"one")
-        job.add([(entry, content)])
+        manifest = job.add([(entry, content)])
         volume = Place(f"v00/{job.volumes()[0].name}", 0, job.volumes()[0].stat().st_size, 512, 3, entry.digest)
         digest = hashlib.sha256(bytes.fromhex(entry.digest) * 13_000).hexdigest()
         patched = entry._replace(size=39_000, digest=digest, places=(volume,) * 13_000)
-        header = Header("r", 1, "web01", "nightly", "incremental", "s01", STARTED, (), "", "")
-        with next(job.directory.glob("points/*/*.gz")).open("wb") as file:
-            writer = ManifestWriter(file.write, header)
-            writer.add(patched)
-            writer.finish(complete=True, problems=(), parts=(), stored={volume.volume: volume.length})
+        _replace_entries(manifest, [patched])
 
         recovered(job, "--point", "1", "--target", target)
 
         assert (target / "srv" / "a").read_bytes() == b"one" * 13_000
 
     @needs_zstd
-    def test_volumes_of_zstd_are_unpacked_by_the_program(self, job: Job, target: Path) -> None:
+    @pytest.mark.skipif(recover.zstd_of_python() is not None, reason="This Python unpacks zstd itself.")
+    def test_volumes_of_zstd_are_unpacked_by_the_program_if_there_is_nothing_else(
+        self, job: Job, tmp_path: Path, target: Path
+    ) -> None:
         _turn_into_zstd(job, [file_of(b"/srv/a", b"one"), file_of(b"/srv/b", b"two")])
+        environment = {"PATH": os.environ["PATH"], "LD_LIBRARY_PATH": _directory_of_a_library_that_is_none(tmp_path)}
 
-        recovered(job, "--point", "1", "--target", target)
+        recovered(job, "--point", "1", "--target", target, environment=environment)
 
         assert (target / "srv" / "b").read_bytes() == b"two"
 
     @needs_zstd
-    def test_without_zstd_volumes_of_zstd_are_refused_in_one_sentence(self, job: Job, target: Path) -> None:
+    @pytest.mark.skipif(recover.zstd_of_python() is not None, reason="This Python unpacks zstd itself.")
+    def test_without_zstd_volumes_of_zstd_are_refused_in_one_sentence(
+        self, job: Job, tmp_path: Path, target: Path
+    ) -> None:
         _turn_into_zstd(job, [file_of(b"/srv/a", b"one")])
+        environment = {"PATH": "/nowhere", "LD_LIBRARY_PATH": _directory_of_a_library_that_is_none(tmp_path)}
 
-        done = recovered(job, "--point", "1", "--target", target, code=2, environment={"PATH": "/nowhere"})
+        done = recovered(job, "--point", "1", "--target", target, code=2, environment=environment)
 
         assert done.stderr.splitlines()[-1].endswith("install the program zstd and run this again.")
+
+    @needs_zstd
+    def test_a_damaged_frame_of_zstd_costs_what_comes_behind(self, job: Job, target: Path) -> None:
+        chance = random.Random(5)
+        _turn_into_zstd(job, [file_of(b"/srv/%s" % name, chance.randbytes(400_000)) for name in (b"a", b"b")])
+        _damage(next(job.directory.glob("*/*/*.tar.zst")), 600_000)
+
+        done = recovered(job, "--point", "1", "--target", target, code=1)
+
+        assert "\n/srv/b: " in done.stderr
+        assert [path.name for path in (target / "srv").iterdir()] == ["a"]
 
     def test_the_program_stands_alone(self) -> None:
         tree = ast.parse(RECOVER.read_text(encoding="utf-8"))
@@ -443,6 +774,53 @@ class TestWholeRestore:
             assert packages <= sys.stdlib_module_names
 
 
+def _directory_of_a_library_that_is_none(parent: Path) -> str:
+    (parent / "libzstd.so.1").write_bytes(b"no library")
+    return str(parent)
+
+
+def _zstd_frame(content: bytes) -> bytes:
+    command = ["zstd", "-q", "-c", f"--stream-size={len(content)}"]
+    return subprocess.run(command, input=content, capture_output=True, check=True).stdout
+
+
+@needs_zstd
+class TestWaysToUnpackZstd:
+    @staticmethod
+    def ways() -> dict[str, recover.Unzstd]:
+        found = {way.__name__: way() for way in recover.ZSTD_WAYS}
+        ways = {name: unpack for name, unpack in found.items() if unpack is not None}
+        assert "zstd_of_program" in ways
+        return ways
+
+    def test_all_that_are_here_give_the_same(self) -> None:
+        content = random.Random(6).randbytes(300_000) + bytes(3_000_000) + b"end"
+
+        unpacked = {name: unpack(_zstd_frame(content)) for name, unpack in self.ways().items()}
+
+        assert {name for name, found in unpacked.items() if found != content} == set()
+
+    def test_what_comes_before_damage_is_there(self) -> None:
+        content = random.Random(7).randbytes(1_000_000)
+        frame = _zstd_frame(content)[:500_000]
+
+        unpacked = {name: unpack(frame) for name, unpack in self.ways().items()}
+
+        assert {name for name, found in unpacked.items() if len(found) < 100_000} == set()
+        assert all(content.startswith(found) for found in unpacked.values())
+
+    @pytest.mark.parametrize("frame", [b"", b"nothing of that kind", b"\x28\xb5\x2f\xfd"])
+    def test_what_is_no_frame_holds_nothing(self, frame: bytes) -> None:
+        assert {name: unpack(frame) for name, unpack in self.ways().items()} == dict.fromkeys(self.ways(), b"")
+
+    def test_a_frame_that_unpacks_to_far_too_much_is_not_taken_whole(self) -> None:
+        frame = _zstd_frame(bytes(65 * MIB))
+
+        assert {name: len(unpack(frame)) for name, unpack in self.ways().items()} == dict.fromkeys(
+            self.ways(), 64 * MIB
+        )
+
+
 def _turn_into_zstd(job: Job, contents: Contents) -> None:
     """Add a restore point whose volumes have one frame of zstd for each file."""
     manifest = job.add(contents, "none")
@@ -452,22 +830,105 @@ def _turn_into_zstd(job: Job, contents: Contents) -> None:
     for entry in reader.entries():
         (place,) = entry.places
         segment = content[place.offset : place.offset + place.length]
-        frame = subprocess.run(["zstd", "-q", "-c"], input=b"head" + segment, capture_output=True, check=True).stdout
+        frame = _zstd_frame(b"head" + segment)
         entries.append(
             entry._replace(places=(Place(f"v00/{plain.stem}.tar.zst", len(packed), len(frame), 4, place.size),))
         )
         packed += frame
     plain.with_suffix(".tar.zst").write_bytes(packed)
-    with manifest.open("wb") as file:
-        writer = ManifestWriter(file.write, reader.header)
-        for entry in entries:
-            writer.add(entry)
-        writer.finish(complete=True, problems=(), parts=(), stored={entries[0].places[0].volume: len(packed)})
+    write_manifest(manifest, reader.header, entries)
+
+
+def _replace_entries(manifest: Path, entries: Iterable[Entry]) -> None:
+    """Write *manifest* again with other *entries*."""
+    write_manifest(manifest, _reader(manifest).header, entries)
 
 
 def _reader(manifest: Path) -> ManifestReader:
     content = manifest.read_bytes()
     return ManifestReader(lambda offset, length: content[offset : offset + length], len(content), manifest.name)
+
+
+def _require_xattr(directory: Path, name: str, value: bytes) -> None:
+    probe = directory / "probe"
+    probe.touch()
+    try:
+        os.setxattr(probe, name, value)
+    except (OSError, AttributeError):
+        pytest.skip(f"The file system of the tests keeps no {name}.")
+
+
+def _acl(*, user: int, named: int, group: int, mask: int) -> bytes:
+    """Return an ACL as its attribute holds it: of the user, of one called 1234, of the group, the mask, of others."""
+    entries = [(0x01, user, -1), (0x02, named, 1234), (0x04, group, -1), (0x10, mask, -1), (0x20, 0, -1)]
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+
+
+class TestHardLinks:
+    def test_all_names_of_a_file_are_one_again(self, job: Job, target: Path) -> None:
+        first, content = file_of(b"/srv/a", b"one")
+        others = [other_name_of(first, b"/srv/%d" % number) for number in range(5)]
+        job.add([(first, content), *others])
+
+        recovered(job, "--point", "1", "--target", target)
+
+        assert (target / "srv" / "a").stat().st_nlink == 6
+
+    def test_all_names_of_a_sparse_file_are_one_again(self, job: Job, target: Path) -> None:
+        first, content = sparse_file_of(b"/srv/a", MIB, (4096, b"one"), (300_000, b"two"))
+        job.add([(first, content), other_name_of(first, b"/srv/b")])
+
+        recovered(job, "--point", "1", "--target", target)
+
+        assert (target / "srv" / "a").samefile(target / "srv" / "b")
+
+    @pytest.mark.parametrize("offset", [0, 5000, MIB - 1])
+    def test_a_sparse_file_with_something_in_its_holes_is_another(self, job: Job, target: Path, offset: int) -> None:
+        first, content = sparse_file_of(b"/srv/a", MIB, (4096, b"one"), (300_000, b"two"))
+        job.add([(first, content), other_name_of(first, b"/srv/b")])
+        recovered(job, "--point", "1", "--target", target)
+        expected = (target / "srv" / "a").read_bytes()
+        (target / "srv" / "b").unlink()
+        with (target / "srv" / "a").open("r+b") as file:
+            file.seek(offset)
+            file.write(b"x")
+        os.utime(target / "srv" / "a", ns=(MTIME, MTIME))
+
+        recovered(job, "--point", "1", "--target", target, "--path", "/srv/b")
+
+        assert (target / "srv" / "b").read_bytes() == expected
+
+    def test_names_whose_first_one_is_not_wanted_are_one_again(self, job: Job, target: Path) -> None:
+        first, content = file_of(b"/a", b"one")
+        job.add([(first, content), other_name_of(first, b"/srv/b"), other_name_of(first, b"/srv/c")])
+
+        recovered(job, "--point", "1", "--target", target, "--path", "/srv")
+
+        assert (target / "srv" / "b").read_bytes() == b"one"
+        assert (target / "srv" / "b").samefile(target / "srv" / "c")
+
+    def test_a_name_of_other_content_is_not_linked(self, job: Job, target: Path) -> None:
+        first, content = file_of(b"/srv/a", b"one")
+        second, other = file_of(b"/srv/b", b"two")
+        manifest = job.add([(first, content), other_name_of(first, b"/srv/aa"), (second, other)])
+        *entries, last = _reader(manifest).entries()
+        _replace_entries(manifest, [*entries, last._replace(kind="h", target=b"/srv/a")])
+
+        recovered(job, "--point", "1", "--target", target)
+
+        assert [(target / "srv" / name).read_bytes() for name in ("a", "aa", "b")] == [b"one", b"one", b"two"]
+
+    def test_a_directory_that_is_finished_can_still_be_linked_from(self, job: Job, target: Path) -> None:
+        first, content = file_of(b"/srv/a/first", b"one")
+        directories = [(entry_of(b"/srv/%s" % name, "d", 0o500), None) for name in (b"a", b"b")]
+        job.add([directories[0], (first, content), directories[1], other_name_of(first, b"/srv/b/second")])
+
+        recovered(job, "--point", "1", "--target", target)
+
+        assert (target / "srv" / "a" / "first").samefile(target / "srv" / "b" / "second")
+        for name in "ab":
+            status = (target / "srv" / name).stat()
+            assert (stat.S_IMODE(status.st_mode), status.st_mtime_ns) == (0o500, MTIME)
 
 
 class TestPaths:
@@ -551,7 +1012,7 @@ class TestPaths:
 
 
 class TestDamage:
-    @pytest.mark.parametrize("compression", ["gzip", "none"])
+    @pytest.mark.parametrize("compression", COMPRESSIONS)
     def test_a_damaged_byte_costs_its_files_and_no_others(self, job: Job, target: Path, compression: str) -> None:
         chance = random.Random(2)
         contents = {b"/srv/%d" % number: chance.randbytes(600_000) for number in range(5)}
@@ -766,13 +1227,8 @@ class TestHostility:
         entry, content = file_of(b"/srv/a", b"one")
         other = entry._replace(path=b"/srv/b", kind="f")
         manifest = job.add([(entry, content), (other, content)])
-        reader = _reader(manifest)
-        with manifest.open("wb") as file:
-            writer = ManifestWriter(file.write, reader.header)
-            for found in list(reader.entries()):
-                writer.add(found if found.path == b"/srv/a" else found._replace(kind="h", target=source))
-            stored = {name: use.stored for name, use in reader.trailer.volumes.items()}
-            writer.finish(complete=True, problems=(), parts=(), stored=stored)
+        first, second = _reader(manifest).entries()
+        _replace_entries(manifest, [first, second._replace(kind="h", target=source)])
 
         recovered(job, "--point", "1", "--target", target)
 
@@ -782,17 +1238,108 @@ class TestHostility:
     @pytest.mark.parametrize("name", ["../../../outside.tar", "/etc/passwd", "v00/../../outside.tar", "v00/x"])
     def test_a_volume_lies_in_the_job_and_nowhere_else(self, job: Job, target: Path, name: str) -> None:
         entry, _content = file_of(b"/srv/a", b"one")
-        job.add([])
-        header = Header("r", 1, "web01", "nightly", "incremental", "s01", STARTED, (), "", "")
-        with next(job.directory.glob("points/*/*.gz")).open("wb") as file:
-            writer = ManifestWriter(file.write, header)
-            writer.add(entry._replace(places=(Place(name, 0, 3, 0, 3),)))
-            writer.finish(complete=True, problems=(), parts=(), stored={name: 3})
+        _replace_entries(job.add([]), [entry._replace(places=(Place(name, 0, 3, 0, 3),))])
         job.directory.parent.joinpath("outside.tar").write_bytes(b"one")
 
         recovered(job, "--point", "1", "--target", target, code=1)
 
         assert not (target / "srv").exists()
+
+    @pytest.mark.parametrize(
+        "extents",
+        [
+            ((-1, 3),),
+            ((0, -3), (0, 6)),
+            ((0, 2), (1, 1)),
+            ((500, 1), (0, 2)),
+            ((998, 3),),
+            ((0, 2**70),),
+            ((0, 2),),
+            ((0, 4),),
+            ((0, 2), (500, 2)),
+            ((0,),),
+            ((0, 1.5), (5, 1.5)),
+            ((0, "3"),),
+            ((None, None),),
+        ],
+    )
+    def test_a_map_that_cannot_be_right_costs_its_file(
+        self, job: Job, target: Path, extents: tuple[tuple[int, int], ...]
+    ) -> None:
+        entry, content = sparse_file_of(b"/srv/a", 1000, (0, b"one"))
+        manifest = job.add([(entry, content), file_of(b"/srv/b", b"two")])
+        first, second = _reader(manifest).entries()
+        _replace_entries(manifest, [first._replace(extents=extents), second])
+
+        done = recovered(job, "--point", "1", "--target", target, code=1)
+
+        assert "\n/srv/a: " in done.stderr
+        assert [path.name for path in (target / "srv").iterdir()] == ["b"]
+
+    @pytest.mark.parametrize("kind", ["", "x", "lc", "cb"])
+    def test_an_unknown_kind_is_refused(self, job: Job, target: Path, kind: str) -> None:
+        job.add([(entry_of(b"/srv/a", kind, target=b"b")._replace(device=(1, 3)), None)])
+
+        assert "not known" in recovered(job, "--point", "1", "--target", target, code=1).stderr
+        assert list((target / "srv").glob("*") if (target / "srv").exists() else []) == []
+
+    def test_content_without_a_checksum_is_not_taken(self, job: Job, target: Path) -> None:
+        entry, content = file_of(b"/srv/a", b"one")
+        job.add([(entry._replace(digest=""), content)])
+
+        assert "checksum" in recovered(job, "--point", "1", "--target", target, code=1).stderr
+        assert not (target / "srv" / "a").exists()
+
+    @pytest.mark.parametrize("place", [(0, 3, 0, 0), (0, 3, -1, 3), (-1, 3, 0, 3), (0, 2**40, 0, 3), (0, 3, 2**40, 3)])
+    def test_a_place_that_cannot_be_right_costs_its_file(
+        self, job: Job, target: Path, place: tuple[int, int, int, int]
+    ) -> None:
+        manifest = job.add([file_of(b"/srv/a", b"one"), file_of(b"/srv/b", b"two")])
+        first, second = _reader(manifest).entries()
+        wrong = Place(first.places[0].volume, *place)
+        _replace_entries(manifest, [first._replace(places=(wrong,)), second])
+
+        done = recovered(job, "--point", "1", "--target", target, code=1)
+
+        assert "\n/srv/a: its line in the manifest cannot be read" in done.stderr
+        assert (target / "srv" / "b").read_bytes() == b"two"
+
+    @pytest.mark.parametrize("rules", [[], {"exclude": 5}, "none"])
+    def test_rules_that_cannot_be_read_cost_the_header_and_nothing_else(
+        self, job: Job, target: Path, rules: object
+    ) -> None:
+        manifest = job.add([file_of(b"/srv/a", b"one")])
+        reader = _reader(manifest)
+        entries = list(reader.entries())
+        line = {**json.loads(reader.header.to_line()), "rules": rules}
+        with manifest.open("wb") as file:
+            file.write(gzip.compress(json.dumps(line).encode("ascii")))
+            for entry in entries:
+                file.write(gzip.compress(b"".join(entry_lines(entry, 6000))))
+
+        recovered(job, "--point", "1", "--target", target, code=1)
+
+        assert (target / "srv" / "a").read_bytes() == b"one"
+
+    def test_a_block_that_no_file_could_hold_costs_its_entries(self, job: Job, target: Path) -> None:
+        manifest = job.add(_many_links())
+        trailer = _reader(manifest).trailer
+        blocks = (*trailer.blocks[:2], trailer.blocks[2]._replace(offset=2**63 - 1), *trailer.blocks[3:])
+        end = trailer.blocks[-1].offset + trailer.blocks[-1].length
+        line = gzip.compress(replace(trailer, blocks=blocks).to_line())
+        manifest.write_bytes(manifest.read_bytes()[:end] + line + footer(end))
+
+        recovered(job, "--point", "1", "--target", target, code=1)
+
+        lost = {entry.path for entry, _content in _many_links()} - _links_below(target)
+        assert lost == {path for path in lost if blocks[2].first <= path < blocks[3].first} != set()
+
+    def test_a_fifo_gets_its_mode_whatever_the_umask(self, job: Job, target: Path) -> None:
+        job.add([(entry_of(b"/srv/fifo", "p", 0o666), None)])
+
+        recovered(job, "--point", "1", "--target", target)
+
+        assert stat.S_IMODE((target / "srv" / "fifo").stat().st_mode) == 0o666
 
     def test_names_cannot_command_the_terminal(self, job: Job, target: Path) -> None:
         job.add([file_of(b"/srv/\x1b[2J\n\xff", b"one")])
@@ -814,12 +1361,13 @@ def run_in_shell(script: str, directory: Path, **variables: str) -> subprocess.C
 
 @needs_tar
 class TestTarAlone:
-    WAYS: t.ClassVar[Sequence[tuple[str, str]]] = [
+    WAYS = (
         ("gzip", "find \"$slot\" -name '*.tar.gz'"),
         ("none", "find \"$slot\" -name '*.tar' "),
         ("gzip", "find \"$slot\" -name '*.tar*'"),
         ("none", "find \"$slot\" -name '*.tar*'"),
-    ]
+        pytest.param("zstd", "find \"$slot\" -name '*.tar*'", marks=needs_zstd),
+    )
 
     @pytest.mark.parametrize(("compression", "beginning"), WAYS)
     def test_the_volumes_of_a_slot_are_one_archive(
@@ -849,6 +1397,47 @@ class TestTarAlone:
         printed = run_in_shell(shell_of("name='restored/srv/a large file'"), job.directory).stdout
 
         assert printed.split()[0] == entry.digest
+
+    @pytest.mark.parametrize(
+        "path", ["/srv/a file of many parts", "/srv/same as a", "/srv/image", "/srv/small", "/srv/old"]
+    )
+    def test_a_single_file_of_a_pool_is_found_by_its_checksums(self, tmp_path: Path, path: str) -> None:
+        job = Job(tmp_path / "job", "deduplicated")
+        chance = random.Random(10)
+        parts = [chance.randbytes(size) for size in (MIB, 3, 2 * MIB)]
+        contents: dict[str, bytes | list[bytes]] = {
+            "/srv/a file of many parts": [*parts, b"end"],
+            "/srv/image": [b"one", b"two"],
+            "/srv/old": b"version one",
+            "/srv/same as a": [*parts, b"end"],
+            "/srv/small": b"small",
+        }
+        entries = [file_of(name.encode("ascii"), content) for name, content in contents.items()]
+        entries[1] = sparse_file_of(b"/srv/image", MIB, (0, b"one"), (4096, b"two"))
+        manifest = job.add(entries)
+        job.add([file_of(b"/srv/a file of many parts", [b"other", parts[0]]), file_of(b"/srv/old", b"version two")])
+        shutil.copyfile(manifest, job.directory / "manifest.gz")
+        (job.directory / "restored").mkdir()
+        unpack = shell_of("find \"$slot\" -name '*.tar.gz'").replace("tar -x", "tar -x --backup=numbered")
+
+        run_in_shell(unpack, job.directory, slot="pool")
+        run_in_shell(shell_of("find restored -type f"), job.directory)
+        find = shell_of("path=").replace("/srv/a file of many parts", path)
+        told = run_in_shell(find, job.directory).stderr
+
+        content = contents[path]
+        assert (job.directory / "found").read_bytes() == (content if isinstance(content, bytes) else b"".join(content))
+        assert told == ""
+
+    def test_of_a_sparse_file_there_is_what_lies_between_its_holes(self, job: Job) -> None:
+        job.add([sparse_file_of(b"/srv/image", MIB, (4096, b"one"), (300_000, b"two"))])
+        (job.directory / "restored").mkdir()
+
+        run_in_shell(shell_of("find \"$slot\" -name '*.tar.gz'"), job.directory, slot="s01")
+        run_in_shell(shell_of("find restored"), job.directory)
+
+        pieces = {path.name: path.read_bytes() for path in (job.directory / "restored" / "srv").iterdir()}
+        assert pieces == {"image.sparse-000001": b"on", "image.sparse-000002": b"etwo"}
 
     def test_joining_leaves_a_file_that_is_there(self, tmp_path: Path) -> None:
         restored = tmp_path / "restored"

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import BackupError
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native import volumes
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import Entry
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.fetch import unpack
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.frames import unpack
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.volumes import (
     MEMORY_BUDGET,
     SUFFIXES,

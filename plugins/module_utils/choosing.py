@@ -1,0 +1,237 @@
+# Copyright (c) 2026, the stowage.ftp_backup contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which restore point is meant, and whether it can give what is wanted: what is known before anything is written."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+
+from .errors import DamageError, MissingError, UsageError
+from .native import names
+from .native.points import ReadPoint, StoredPoint, list_points
+from .selection import selection_of
+from .survey import RemoteManifest, Survey, blocks_of, held_manifest, told_of_nonsense
+from .wellformed import require_manifest
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .native.entries import Entry
+    from .native.manifest import ManifestReader
+    from .native.points import ManifestCache
+    from .selection import Selection, WantedPart
+    from .storage import Path, Storage
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_VOLUMES_TOLD = 5
+_FEW = 2 * 1024 * 1024  # bytes of a manifest that are fetched alone; for more, all of it is
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What of a job is wanted: a *point*, and *paths* or *parts* of it, or all."""
+
+    job: str
+    point: str
+    paths: tuple[str, ...] = ()
+    parts: tuple[WantedPart, ...] = ()
+
+    @property
+    def is_everything(self) -> bool:
+        return not (self.paths or self.parts)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether one restore point is meant, and no other will do."""
+        return self.point != "latest" and not _DATE.match(self.point)
+
+
+@dataclass(frozen=True)
+class Surveyed:
+    """A restore point whose manifest was looked through for what is wanted.
+
+    *lost* is what is damaged of it, if anything is, and *volumes* are those that the content lies in. *above* are the
+    directories above all that is wanted which stand in blocks of which nothing else is, and *lost_above* are those of
+    these blocks that are damaged.
+    """
+
+    point: ReadPoint
+    reader: ManifestReader
+    selection: Selection
+    has_found: bool
+    lost: DamageError | None
+    volumes: tuple[str, ...]
+    above: tuple[Entry, ...] = ()
+    lost_above: tuple[tuple[bytes, DamageError], ...] = ()
+
+
+class PointChooser:
+    """Finds the restore point that is meant."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        directory: Path,
+        cache: ManifestCache,
+        wanted: Wanted,
+        is_there: Callable[[bytes], bool],
+    ) -> None:
+        self._storage = storage
+        self._directory = directory
+        self._cache = cache
+        self._wanted = wanted
+        self._is_there = is_there
+        self._held = ExitStack()
+
+    def close(self) -> None:
+        """Close the manifest that was chosen."""
+        self._held.close()
+
+    def choose(self, stored: Sequence[StoredPoint]) -> tuple[Surveyed, tuple[str, ...]]:
+        """Return the one of the restore points *stored* that is meant, and what the user should know about it.
+
+        Unless one is asked for by its id, damaged ones are passed over; where none is whole, the newest that can be
+        read gives what it still has.
+        """
+        try:
+            return self._chosen(stored)
+        except MissingError:
+            # A backup that runs meanwhile may have removed it, or published it anew.
+            return self._chosen(list_points(self._storage, self._directory).points)
+
+    def _chosen(self, stored: Sequence[StoredPoint]) -> tuple[Surveyed, tuple[str, ...]]:
+        wanted = self._wanted
+        if not stored:
+            raise UsageError(f"The job {wanted.job!r} has no restore point.")
+        damaged: Surveyed | None = None
+        warnings: list[str] = []
+        for candidate in _candidates(stored, wanted):
+            with ExitStack() as held:
+                try:
+                    surveyed = self._surveyed(candidate, held)
+                    problem = None if wanted.is_exact else surveyed.lost or self._missing(surveyed)
+                except DamageError as error:
+                    if wanted.is_exact:
+                        raise
+                    problem = error
+                    surveyed = None
+                if problem is not None:
+                    warnings.append(f"A newer restore point was passed over: {problem}")
+                    if damaged is None and surveyed is not None:
+                        damaged, self._held = surveyed, held.pop_all()
+                elif surveyed is not None and (surveyed.has_found or surveyed.lost):
+                    self._held.callback(held.pop_all().close)
+                    return surveyed, (*warnings, *_shortcomings(surveyed.point))
+                elif damaged is None and surveyed is not None:
+                    raise UsageError(f"The restore point holds nothing that matches {surveyed.selection.words}.")
+        if damaged is None:
+            raise DamageError(f"No restore point of the job {wanted.job!r} can be read: {warnings[0]}")
+        run = damaged.point.stored.run
+        return damaged, (f"No restore point is whole, so {run} is used as far as it goes.",)
+
+    # -- one restore point
+
+    def _surveyed(self, stored: StoredPoint, held: ExitStack) -> Surveyed:
+        """Look through the manifest of *stored*, only the blocks that are needed where few are and there is no copy."""
+        if self._wanted.is_everything or self._cache.has(stored):
+            return self._of_copy(stored, held)
+        with told_of_nonsense(stored.path.name):
+            reader = RemoteManifest(self._storage, stored)
+        point, selection = self._read(stored, reader)
+        wanted = blocks_of(point.trailer, selection.literal_prefix)
+        if sum(block.length for block in wanted) > _FEW:
+            return self._of_copy(stored, held)
+        if wanted:
+            stretch = wanted[-1].offset + wanted[-1].length - wanted[0].offset
+            reader.read_ahead(wanted[0].offset, min(stretch, _FEW))
+        return self._looked_through(point, reader, selection)
+
+    def _of_copy(self, stored: StoredPoint, held: ExitStack) -> Surveyed:
+        """Look through a copy on this host, which is made if there is none."""
+        with told_of_nonsense(stored.path.name):
+            reader, lost = self._copied(stored, held)
+        point, selection = self._read(stored, reader)
+        if selection.is_everything:
+            volumes = tuple(point.trailer.volumes)
+            return Surveyed(point, reader, selection, has_found=True, lost=lost, volumes=volumes)
+        return self._looked_through(point, reader, selection)
+
+    def _read(self, stored: StoredPoint, reader: ManifestReader) -> tuple[ReadPoint, Selection]:
+        point = ReadPoint(stored, reader.header, reader.trailer)
+        require_manifest(stored.path.name, point.header, point.trailer, stored.size)
+        return point, selection_of(self._wanted.paths, self._wanted.parts, point.trailer.parts)
+
+    def _looked_through(self, point: ReadPoint, reader: ManifestReader, selection: Selection) -> Surveyed:
+        survey = Survey(reader, selection)
+        if survey.has_found:
+            survey.look_above(self._is_there)
+        volumes = tuple(sorted(survey.volumes))
+        above, lost_above = tuple(survey.above), tuple(survey.lost_above)
+        return Surveyed(point, reader, selection, survey.has_found, survey.lost, volumes, above, lost_above)
+
+    def _copied(self, stored: StoredPoint, held: ExitStack) -> tuple[ManifestReader, DamageError | None]:
+        """Return the manifest from a copy on this host, as whole as the storage has it, and what is damaged of it."""
+        while True:
+            lost: DamageError | None = None
+            try:
+                self._cache.whole(self._storage, stored)
+            except DamageError as error:
+                if not self._cache.has(stored):
+                    raise
+                lost = error
+            reader = held_manifest(self._cache.path_of(stored), stored, held)
+            if reader is not None:  # else a backup has removed it, and it is fetched again
+                return reader, lost
+
+    def _missing(self, surveyed: Surveyed) -> str | None:
+        """Return what is wrong with the volumes that what is wanted lies in; None if they are there, whole by size."""
+        uses = surveyed.point.trailer.volumes
+        pool = self._directory / surveyed.point.header.pool
+        named = [name for name in surveyed.volumes if name in uses]
+        found = dict(zip(named, self._storage.sizes([pool / name for name in named])))
+        wrong = [name for name in surveyed.volumes if name not in uses or found[name] != uses[name].stored]
+        if not wrong:
+            return None
+        count = "one of its volumes is" if len(wrong) == 1 else f"{len(wrong):,} of its volumes are"
+        return f"of {surveyed.point.stored.run}, {count} missing or cut off ({', '.join(wrong[:_VOLUMES_TOLD])})."
+
+
+def _candidates(stored: Sequence[StoredPoint], wanted: Wanted) -> list[StoredPoint]:
+    """Return the restore points that will do, best first."""
+    if wanted.point == "latest":
+        return list(reversed(stored))
+    if wanted.is_exact:
+        found = [point for point in stored if point.run == wanted.point]
+        what = f"with the id {wanted.point!r}"
+    else:
+        until = parse_date(wanted.point)
+        found = [point for point in reversed(stored) if names.started_of(point.run) <= until]
+        what = f"that is not after {wanted.point}"
+    if not found:
+        known = f"{stored[0].run} to {stored[-1].run}" if len(stored) > 1 else stored[0].run
+        raise UsageError(f"The job {wanted.job!r} has no restore point {what}; there are {known}.")
+    return found
+
+
+def parse_date(text: str) -> datetime:
+    """Return the moment that *text* names (ISO 8601, UTC without an offset); a bare date is the end of its day."""
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError as error:
+        raise UsageError(
+            f"The point {text!r} is neither 'latest' nor an id nor a date such as 2026-11-22T03:00:00Z."
+        ) from error
+    if _DATE.fullmatch(text):
+        moment += timedelta(days=1, seconds=-1)
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
+
+
+def _shortcomings(point: ReadPoint) -> tuple[str, ...]:
+    if point.trailer.complete:
+        return ()
+    return (f"The restore point {point.stored.run} is partial: some things could not be read back then.",)

@@ -1,0 +1,198 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the stowage.ftp_backup contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: restore_point
+short_description: Protect or remove a restore point
+version_added: 0.1.0
+author:
+  - The stowage.ftp_backup contributors (@stowage)
+description:
+  - Protects a restore point, so that no later backup lets it go, takes the protection off again, or removes a restore
+    point whatever the retention of its job says.
+  - What is removed is the restore point with all on the server that no other restore point of the job needs. Every
+    other one can be restored as before. A run that is killed meanwhile costs nothing else either; the next run finishes
+    what it had begun.
+  - Only the host that the job belongs to can do this, and not while a backup of the job is running.
+extends_documentation_fragment:
+  - stowage.ftp_backup.attributes
+  - stowage.ftp_backup.state
+  - stowage.ftp_backup.job
+attributes:
+  check_mode:
+    support: full
+    details:
+      - What the job has is read, and nothing is written on the server or the host.
+      - The destination must be declared already; M(stowage.ftp_backup.destination) declares none in check mode.
+  diff_mode:
+    support: full
+    details:
+      - It lists the restore points of the job before and after.
+  idempotent:
+    support: full
+options:
+  job:
+    description:
+      - The job whose restore point is meant.
+    type: str
+    required: true
+  point:
+    description:
+      - The id of the restore point, as M(stowage.ftp_backup.backup) and M(stowage.ftp_backup.backup_info) return it.
+      - With O(state=present) it can be V(latest), which is the newest one that can be read. What is removed must be
+        named by its id.
+    type: str
+    required: true
+  state:
+    description:
+      - Whether the restore point is to be there. With V(present) it must be there already, since only a backup can make
+        one.
+      - With V(absent) it is removed. This is refused while it is protected, and while the description of any restore
+        point of the job is damaged, because it cannot be told then what the others need.
+    type: str
+    choices:
+      - present
+      - absent
+    default: present
+  protected:
+    description:
+      - Whether the restore point is kept for ever, whatever the retention of its job says. Without this option, that
+        stays as it is.
+      - In a job with O(stowage.ftp_backup.backup#module:structure=incremental) a protected restore point occupies its
+        slot, and the others take turns in the slots that are left. Once all are protected, the next backup fails; the
+        task warns of that.
+      - Cannot be used with O(state=absent).
+    type: bool
+  force:
+    description:
+      - Whether to remove the restore point even if the job then has no other one that is complete and whole, as far as
+        is known.
+      - It removes neither what is protected nor anything from a job with damage that stops all removal.
+      - Has a meaning only with O(state=absent).
+    type: bool
+    default: false
+seealso:
+  - module: stowage.ftp_backup.backup
+  - module: stowage.ftp_backup.backup_info
+"""
+
+EXAMPLES = r"""
+- name: Take a backup before an upgrade
+  stowage.ftp_backup.backup:
+    destination: Provider storage
+    job: web sites
+    paths:
+      - /srv/www
+    force: true
+  register: before_upgrade
+
+- name: Keep it for ever
+  stowage.ftp_backup.restore_point:
+    destination: Provider storage
+    job: web sites
+    point: "{{ before_upgrade.point.id }}"
+    protected: true
+
+- name: Let it go with the others again
+  stowage.ftp_backup.restore_point:
+    destination: Provider storage
+    job: web sites
+    point: 20261122t030000z-1f9c2a
+    protected: false
+
+- name: Remove a restore point that holds what must not be kept
+  stowage.ftp_backup.restore_point:
+    destination: Provider storage
+    job: web sites
+    point: 20261115t030000z-77ab01
+    state: absent
+"""
+
+RETURN = r"""
+point:
+  description:
+    - The restore point, with the keys of RV(stowage.ftp_backup.backup#module:point). One that was removed is described
+      as it was.
+    - It is V(null) with O(state=absent) if there was no such restore point.
+  returned: success
+  type: dict
+  contains:
+    protected:
+      description: Whether it is protected.
+      type: bool
+      returned: always
+      sample: true
+  sample:
+    id: 20261122t030000z-1f9c2a
+    seq: 42
+    complete: true
+    protected: true
+pruned:
+  description:
+    - The restore points that were removed, with the reason. Others than the one that was asked for are among them if a
+      run was broken off that had begun to remove them.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - id: 20261115t030000z-77ab01
+      seq: 35
+      reason: asked for
+failure:
+  description: What kind of error ended the module, and the code of the server's reply if there was one.
+  returned: failure
+  type: dict
+  sample:
+    kind: locked
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.errors import UsageError
+from ..module_utils.module import JOB_OPTIONS, run
+from ..module_utils.registry import FileRegistry, Host
+from ..module_utils.restore_point import Which, ensure_absent, ensure_present
+
+if TYPE_CHECKING:
+    from ..module_utils.outcome import Outcome
+
+
+def manage(module: AnsibleModule) -> Outcome:
+    params = module.params
+    config_directory = Path(params["config_directory"])
+    registry = FileRegistry(config_directory)
+    host = Host(config_directory, Path(params["state_directory"]))
+    which = Which(params["destination"], params["job"], params["point"], params["client"])
+    if params["state"] == "present":
+        return ensure_present(registry, host, which, protected=params["protected"], check_mode=module.check_mode)
+
+    # What the option may not be given with is one value of another, which no rule of a specification can tell.
+    if params["protected"] is not None:
+        raise UsageError("A restore point that is to be absent is neither protected nor not: leave protected out.")
+    return ensure_absent(registry, host, which, force=params["force"], check_mode=module.check_mode)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            **JOB_OPTIONS,
+            "job": {"type": "str", "required": True},
+            "point": {"type": "str", "required": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "protected": {"type": "bool"},
+            "force": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    run(module, lambda: manage(module))
+
+
+if __name__ == "__main__":
+    main()
