@@ -41,7 +41,7 @@ class Relay:
         for descriptor in self._other:
             os.set_blocking(descriptor, False)
         while True:
-            ready, _, _ = select.select([*self._other, stop], [], [], self._wait())
+            ready, _writable, _odd = select.select([*self._other, stop], [], [], self._wait())
             if stop in ready:
                 return
             for descriptor in ready:
@@ -64,7 +64,7 @@ class Relay:
 def _packets(descriptor: int) -> Iterator[bytes]:
     """Yield what *descriptor* has now, not so much that nobody else has a turn."""
     with suppress(BlockingIOError):
-        for _ in range(64):
+        for _number in range(64):
             yield os.read(descriptor, _PACKET)
 
 

@@ -67,7 +67,7 @@ def _require_equal(tree: TinyTree, source: Path, restored: Path) -> None:
 
 def runs(options: argparse.Namespace, files: int) -> Runs:
     """Yield the works of one run after the other, each with everything made anew."""
-    for _ in range(options.runs):
+    for _run in range(options.runs):
         with stage(options.place, options.network) as at:
             yield works(at, TinyTree(files), job_of(options, "tiny"))
 

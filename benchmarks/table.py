@@ -65,7 +65,8 @@ def _rows(measurements: Sequence[Measurement], missing: dict[str, list[str]]) ->
         yield (name, f"{seconds(found):.2f}", span(found), share, *costs(found))
     for name, results in by_name.items():
         if name not in figures:
-            yield (name, next(f"failed: {each.reason}" for each in results if isinstance(each, Failure)))
+            reasons = [each.reason for each in results if isinstance(each, Failure)]
+            yield (name, f"failed: {reasons[0]}")
     for name, programs in missing.items():
         yield (name, f"not installed: {', '.join(programs)}")
 

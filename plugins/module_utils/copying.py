@@ -134,7 +134,7 @@ class Copy:
         self._pool = self._directory / header.pool
         self._checkpoint: RemotePath | None = None
         self._checkpoints = 0
-        self._uploaded: dict[str, int] = {}
+        self._uploads: Uploads | None = None
         self._kept: set[str] = set()
         self._path = names.manifest_path(self._directory, header.seq, header.run)
         self._local = open_job.cache.directory / self._path.name
@@ -156,7 +156,7 @@ class Copy:
         budget = Budget(MEMORY_BUDGET)
         manner = self._manner
         uploads = Uploads(self._storage, self._pool, budget, manner.side_by_side, readback=manner.reads_back)
-        self._uploaded = uploads.sizes
+        self._uploads = uploads
         packer = Packer(
             manner.compression,
             VolumeNames(self._header.run, SUFFIXES[manner.compression], self._basis.volumes),
@@ -242,7 +242,8 @@ class Copy:
 
     def take_back(self) -> None:
         """Delete what was uploaded and no checkpoint names: the storage may be full, or be another run's now."""
-        uploaded, self._uploaded = self._uploaded, {}
+        uploaded = self._uploads.sizes if self._uploads is not None else {}
+        self._uploads = None
         with suppress(BackupError):  # the next run sweeps it
             self._publication.withdraw()
             self._storage.delete([self._pool / name for name in uploaded if name not in self._kept])
@@ -258,7 +259,7 @@ class Copy:
         try:
             self._publication.publish(self._pool, sizes, prove)
         except LockedError:
-            if self._publication.is_staged:  # else others may have built on it
+            if not self._publication.may_exist:  # else others may have built on it
                 self.take_back()
             raise
         with told_as(f"Cannot write {self._local}"):

@@ -114,8 +114,9 @@ class Extra:
             if self._way:
                 swept = self._way[-1]
                 self._sweep(swept, entry.path[len(swept.prefix) :].split(b"/", 1)[0])
-            if entry.kind == DIRECTORY and selection.matches(entry.path):
-                found = self._found(entry)
+            root = self._root_of(entry.path) if entry.kind == DIRECTORY else None
+            if root is not None and selection.matches(entry.path):
+                found = self._found(entry, root)
                 if found is None:
                     barred = entry.path.rstrip(b"/") + b"/"
                 else:
@@ -147,10 +148,13 @@ class Extra:
 
     # -- directories of the restore point
 
-    def _found(self, entry: Entry) -> _Swept | None:
+    def _root_of(self, path: bytes) -> bytes | None:
+        """Return which of the paths that were backed up *path* is or lies below; what is none of these says nothing."""
+        return next((root for root in self._roots if is_below(path, root)), None)
+
+    def _found(self, entry: Entry, root: bytes) -> _Swept | None:
         """Return the directory *entry* as it lies in the target, or None if nothing in it may be touched."""
-        root = next((root for root in self._roots if is_below(entry.path, root)), None)
-        if root is None or entry.path in self._unread:
+        if entry.path in self._unread:
             return None
         with suppress(OSError, LocalError), self._target.directory(entry.path) as descriptor:
             place = _place_of(descriptor)

@@ -69,7 +69,7 @@ class IgnoreRules:
                 futile.append(line)
         is_negated = attrgetter("is_negated")
         # To include what nothing has excluded yet has no effect. So even runs exclude, and odd ones include.
-        runs = [list(run) for _, run in groupby(dropwhile(is_negated, patterns), is_negated)]
+        runs = [list(run) for _kind, run in groupby(dropwhile(is_negated, patterns), is_negated)]
         self.futile = tuple(futile)
         self._is_empty = not runs
         self._matchers = _matchers(runs, is_directory=False), _matchers(runs, is_directory=True)

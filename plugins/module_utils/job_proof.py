@@ -31,7 +31,6 @@ from .wellformed import require_manifest
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-    from typing import Self
 
     from .errors import StorageError
     from .jobs import Job
@@ -52,25 +51,22 @@ _LATER = "What is damaged in it is not recorded; the next verification does that
 
 
 class Workers:
-    """*count* threads that read from the storage; they stop when the block ends, however it ends."""
+    """*count* threads that read from the storage; :meth:`stop` has them end as soon as they can."""
 
     def __init__(self, count: int) -> None:
         self.count = count
         self._threads = ThreadPoolExecutor(count, "verify")
         self._over = threading.Event()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._over.set()
-        self._threads.shutdown(cancel_futures=True)
-
     def is_over(self) -> bool:
         return self._over.is_set()
 
     def submit(self, deed: Callable[..., Result], *arguments: object) -> Future[Result]:
         return self._threads.submit(deed, *arguments)
+
+    def stop(self) -> None:
+        self._over.set()
+        self._threads.shutdown(cancel_futures=True)
 
 
 @dataclass

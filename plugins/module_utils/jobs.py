@@ -257,6 +257,8 @@ class OpenJob:
         except DamageError as error:
             self.warnings.append(str(error))
             return replace(known, may_sweep=False)
+        protected = frozenset(stored.path for stored in listing.points if stored.is_protected)  # since it was noted
+        removal = replace(removal, points=removal.points - protected)
         points = tuple(point for point in known.points if point.stored.path not in removal.points)
         checkpoints = tuple(point for point in known.checkpoints if point.stored.path not in removal.points)
         self.storage.delete([stored.path for stored in listing.superseded])

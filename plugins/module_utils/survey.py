@@ -83,7 +83,7 @@ class _Reads:
 
     def __call__(self, offset: int, length: int) -> bytes:
         length = _within(self._stored, offset, length)
-        for start, content in self._known:
+        for start, content in tuple(self._known):  # another thread may add to it meanwhile
             if start <= offset and offset + length <= start + len(content):
                 return content[offset - start : offset - start + length]
         content = self._storage.read(self._stored.path, offset, length)

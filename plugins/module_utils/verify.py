@@ -181,7 +181,9 @@ class _Verification:
         if not jobs:
             whose = "" if client is None else f" of client {client!r}"
             self._warnings.append(f"There are no backups{whose} on the destination {self._request.destination!r}.")
-        with Workers(side_by_side) as workers:
+        with ExitStack() as stack:
+            workers = Workers(side_by_side)
+            stack.callback(workers.stop)
             for number, found in enumerate(jobs):
                 # What was listed first may be days old when it is its turn.
                 current = look_at(self._storage, found.directory) if number else found

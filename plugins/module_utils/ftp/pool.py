@@ -109,8 +109,9 @@ class ConnectionPool:
     """Logged-in sessions for many threads, at most *limit* at a time (0: no cap of ours), each with one of *places*.
 
     A thread that waits for a session is served in the order it came. Until the first one is logged in, no other sends a
-    password, for which :meth:`before_login` has it wait: a wrong one is sent once, not once a thread. A busy server lowers the cap for the run as long
-    as other sessions are open, of this process or of others on this host; only the last one left waits for the server.
+    password, for which :meth:`before_login` has it wait: a wrong one is sent once, not once a thread. A busy server
+    lowers the cap for the run as long as other sessions are open, of this process or of others on this host; only the
+    last one left waits for the server.
     A session that others on this host wait for is given up when its turn is over or it lies idle.
     """
 

@@ -326,7 +326,9 @@ class Session:
         for directory in sorted(set(directories)):
             path = PurePosixPath(directory)
             above = [str(each) for each in (path, *path.parents) if str(each) not in (".", "/", self.home)]
-            replies = iter(self._control.exchange([f"MLST {each}" for each in above]) if self.has_mlst and above else ())
+            replies = iter(
+                self._control.exchange([f"MLST {each}" for each in above]) if self.has_mlst and above else ()
+            )
             for each in above:
                 if self.has_mlst:
                     reply = next(replies)

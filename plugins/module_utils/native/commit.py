@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import json
 import typing as t
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
 
-from ..errors import DamageError, InterruptedTransferError, LockedError
+from ..errors import DamageError, InterruptedTransferError, LockedError, StorageError
 from ..side_by_side import both
 from . import names
 from .damage import Condition, Damage, read_damage
@@ -67,13 +68,17 @@ def missing_of(storage: Storage, pool: Path, wanted: Mapping[str, int]) -> list[
 
 
 class Publication:
-    """A finished *manifest* of this host on its way to its name, *path*, on the storage."""
+    """A finished *manifest* of this host on its way to its name, *path*, on the storage.
+
+    From the moment that it may have got its name, it :attr:`may_exist`.
+    """
 
     def __init__(self, storage: Storage, manifest: LocalPath, path: Path) -> None:
         self._storage = storage
         self._manifest = manifest
         self._path = path
         self._staged: Path | None = None
+        self.may_exist = False
 
     def _pieces(self) -> Iterable[Buffer]:
         with self._manifest.open("rb") as file:
@@ -85,11 +90,6 @@ class Publication:
         if makes_month:
             self._storage.ensure_directories([self._path.parent])
         self._staged = self._storage.stage(self._path, self._pieces)
-
-    @property
-    def is_staged(self) -> bool:
-        """Tell whether the manifest was staged, and surely has not got its name."""
-        return self._staged is not None
 
     def withdraw(self) -> None:
         """Delete what was staged."""
@@ -104,9 +104,14 @@ class Publication:
         """
         if self._staged is None:
             raise AssertionError("what is published was staged before")
-        prove()
+        try:
+            prove()
+        except LockedError:
+            with suppress(StorageError):  # the next run sweeps it
+                self.withdraw()
+            raise
+        self.may_exist = True
         self._storage.publish(self._staged, self._path, self._pieces)
-        self._staged = None
         missing, reads_back = both(partial(missing_of, self._storage, pool, volumes), self._reads_back)
         if missing or not reads_back:
             prove()  # a generation that is published by whoever took our lock over bears the same name

@@ -275,7 +275,7 @@ def entry_from_json(values: dict[str, t.Any]) -> Entry:
         places_from_json(values.get("at", ())),
         values.get("stale", False),
         values.get("racy", False),
-        tuple([(offset, length) for offset, length in values["map"]]) if "map" in values else (),
+        tuple([(extent[0], extent[1]) for extent in values["map"]]) if "map" in values else (),
     )
 
 

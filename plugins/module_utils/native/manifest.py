@@ -202,7 +202,10 @@ class ManifestReader:
             start = offset
         lines = self._unpacked(tail[offset - start : -FOOTER_SIZE])
         with _damage_told(self._name, "trailer"):
-            return Trailer.from_json(json.loads(lines)["trailer"])
+            trailer = Trailer.from_json(json.loads(lines)["trailer"])
+            if not trailer.blocks:
+                raise ValueError("no block")
+            return trailer
 
     def _trailer_offset(self, tail: bytes) -> int:
         end = tail[-FOOTER_SIZE:]
@@ -228,6 +231,8 @@ class ManifestReader:
         return self._unpacked(self._stored(block))
 
     def _stored(self, block: Block) -> bytes:
+        if not 0 <= block.offset <= block.offset + block.length <= self._size:
+            raise DamageError(f"The manifest {self._name} is damaged: it tells of a block that lies outside of it.")
         stored = self._read_at(block.offset, block.length)
         if hashlib.sha256(stored).hexdigest() != block.digest:
             raise DamageError(f"The manifest {self._name} is damaged from byte {block.offset:,} on.")
@@ -306,7 +311,7 @@ def _damage_told(name: str, where: str) -> Iterator[None]:
     """Turn what a malformed line raises into the sentence that says where."""
     try:
         yield
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise DamageError(f"The manifest {name} is damaged: its {where} cannot be read.") from error
 
 

@@ -279,7 +279,7 @@ def _parse_place(volume: str, offset: int, length: int, start: int, size: int, d
 
 def _parse_extents(values: t.Iterable[t.Any], size: int) -> tuple[tuple[int, int], ...]:
     """Return where the content lies in a sparse file of *size* bytes: in order, apart, and all of it inside."""
-    extents = tuple([(offset, length) for offset, length in values])
+    extents = tuple((extent[0], extent[1]) for extent in values)
     end = 0
     for offset, length in extents:
         if not end <= _whole(offset) <= offset + _whole(length) <= size:
@@ -794,7 +794,8 @@ def located(entry: Entry, segments: t.Iterable[bytes]) -> t.Iterator[tuple[int, 
         rest = memoryview(segment)
         while rest:
             while not room:
-                offset, room = next(extents)  # they have room for all segments: their sizes were compared
+                # They have room for all segments: their sizes were compared.
+                offset, room = next(extents, (offset, len(rest)))
             piece = rest[:room]
             yield offset, piece
             offset += len(piece)

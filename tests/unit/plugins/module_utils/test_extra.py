@@ -86,14 +86,19 @@ def test_without_being_asked_nothing_is_deleted(restores: Restores) -> None:
     assert (restores.srv / "x").exists()
 
 
-def test_what_lies_beside_the_paths_of_the_restore_point_is_none_of_its_business(restores: Restores) -> None:
-    lay(restores)
+@pytest.mark.parametrize("has_above", [False, True])
+def test_what_lies_beside_the_paths_of_the_restore_point_is_none_of_its_business(
+    restores: Restores, *, has_above: bool
+) -> None:
+    lay(restores, *([entry("/")] if has_above else []))
+    plant(restores, "x")
     (restores.target / "etc").mkdir(parents=True)
     (restores.target / "etc/mine").touch()
     (restores.target / "mine").touch()
 
     deleted(restores)
 
+    assert restores.names() == HELD
     assert (restores.target / "etc/mine").exists()
     assert (restores.target / "mine").exists()
 

@@ -288,7 +288,7 @@ def make_tree(chance: random.Random, alphabet: bytes, widths: Sequence[int]) -> 
         found = {
             directory + bytes(chance.choices(alphabet, k=chance.choice([1, 1, 1, 2, 2, 3])))
             for directory in above
-            for _ in range(width)
+            for _number in range(width)
         }
         level = sorted(path for path in found if path.rpartition(b"/")[2] not in (b".", b".."))
         tree.update((path, chance.random() < 0.5) for path in level)
@@ -365,7 +365,7 @@ def test_git_ignores_the_same(tmp_path: Path, seed: int, alphabet: bytes, widths
     chance = random.Random(seed)
     tree = make_tree(chance, alphabet, widths)
     repository = Repository(tmp_path, tree)
-    files = [[make_line(chance, list(tree)) for _ in range(chance.choice([1, 1, 2, 3, 6]))] for _ in range(200)]
+    files = [[make_line(chance, list(tree)) for _line in range(chance.choice([1, 1, 2, 3, 6]))] for _file in range(200)]
 
     for lines in files:
         assert excluded(map(path_text, lines), tree) == repository.ignored(lines), lines

@@ -14,6 +14,7 @@ import stat
 import subprocess
 import tempfile
 import typing as t
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -22,13 +23,15 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils import deciding
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import UsageError
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.selection import WantedPart
 from tests.unit.restores import Restores, restores_in
+from tests.unit.storage_fake import FakeStorage
 from tests.unit.stored_content import MTIME, Value, attributes, entry, hard_link, link
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+    from pathlib import Path, PurePosixPath
 
     from ansible_collections.stowage.ftp_backup.plugins.module_utils.outcome import Outcome
+    from ansible_collections.stowage.ftp_backup.plugins.module_utils.storage import Reader
     from ansible_collections.stowage.ftp_backup.plugins.module_utils.windows import Window
 
 MIB = 1024 * 1024
@@ -515,6 +518,31 @@ def test_globs_that_need_much_of_a_manifest_fetch_all_of_it_at_once(
 
     assert len(restores.names()) == 6000
     assert sum(path.name.endswith(".manifest.gz") for path in storage.reads) <= 3
+
+
+class Renewing(FakeStorage):
+    """A storage on which a restore point is published anew when its manifest is about to be read."""
+
+    @contextmanager
+    def open(self, path: PurePosixPath, offset: int = 0, length: int | None = None) -> Iterator[Reader]:
+        if path in self.files and path.name.endswith("1.manifest.gz"):
+            anew = path.with_name(path.name.replace(".manifest.gz", ".g2.manifest.gz"))
+            self.files[anew] = self.files.pop(path)
+        with super().open(path, offset, length) as reader:
+            yield reader
+
+
+@pytest.mark.parametrize("paths", [(), ("/srv/d0007",)])
+def test_a_restore_point_that_is_published_anew_meanwhile_is_found_again(
+    restores: Restores, paths: tuple[str, ...]
+) -> None:
+    many_blocks(restores, 10)
+    storage = Renewing()
+    storage.files, storage.directories = restores.storage().files, restores.storage().directories
+
+    restores.bring_back(storage=storage, paths=paths)
+
+    assert (restores.srv / "d0007/file").read_bytes() == b"content 7"
 
 
 def test_a_copy_of_the_manifest_that_is_removed_meanwhile_is_read_to_its_end(

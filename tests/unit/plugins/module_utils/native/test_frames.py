@@ -15,6 +15,7 @@ import sys
 import tracemalloc
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -204,16 +205,17 @@ def test_a_frame_that_is_not_what_was_packed_is_damage(way: str | Callable[[], f
 
 
 @pytest.mark.parametrize("way", ["gzip", *WAYS])
-def test_no_damaged_byte_goes_unnoticed(way: str | Callable[[], frames.Zstd]) -> None:
+def test_no_damaged_byte_changes_the_content(way: str | Callable[[], frames.Zstd]) -> None:
     codec = codec_of(way) if isinstance(way, str) else codec_by(way)
-    frame = packed(codec, TEXT[: 4 * KIB])
+    content = TEXT[: 4 * KIB]
+    frame = packed(codec, content)
     step = 97 if way is ZstdOfProgram else 3  # of a process for each
 
-    for position in range(10, len(frame), step):
+    for position in range(0, len(frame), step):
         damaged = bytearray(frame)
         damaged[position] ^= 0x40
-        with pytest.raises(DamageError):
-            codec.unpack(damaged)
+        with suppress(DamageError):
+            assert codec.unpack(damaged) == content, "there are bits that tell nothing"
 
 
 def test_frames_that_unpack_to_far_too_much_take_no_memory() -> None:
@@ -222,7 +224,7 @@ def test_frames_that_unpack_to_far_too_much_take_no_memory() -> None:
         "v00/0.tar.gz": gzip.compress(far_too_much, 1),
         "v00/1.tar.zst": streamed(far_too_much, f"--stream-size={len(far_too_much)}"),
         "v00/2.tar.zst": streamed(far_too_much),
-        "v00/3.tar.zst": streamed(bytes(MIB), "--long=27", "--ultra", "-22"),
+        "v00/3.tar.zst": MAGIC + b"\x80\xff" + (512).to_bytes(4, "little") + b"\x01\x10\x00" + bytes(512),
     }
     del far_too_much
     tracemalloc.start()

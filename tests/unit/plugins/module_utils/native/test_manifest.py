@@ -105,7 +105,9 @@ def written(entries: Iterable[Entry]) -> tuple[bytes, Trailer]:
     writer = ManifestWriter(stored.append, HEADER)
     for entry in entries:
         writer.add(entry)
-    trailer = writer.finish(complete=False, problems=PROBLEMS, parts=PARTS, volumes=dict.fromkeys(VOLUMES, VolumeSize(1000, 900)))
+    trailer = writer.finish(
+        complete=False, problems=PROBLEMS, parts=PARTS, volumes=dict.fromkeys(VOLUMES, VolumeSize(1000, 900))
+    )
     return b"".join(stored), trailer
 
 

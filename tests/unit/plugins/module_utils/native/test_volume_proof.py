@@ -10,6 +10,7 @@ import typing as t
 from collections import defaultdict
 from contextlib import closing, contextmanager
 from pathlib import PurePosixPath
+from types import MappingProxyType
 
 import pytest
 
@@ -47,14 +48,14 @@ CONTENTS = {"/srv/a": TEXT, "/srv/b": NOISE, "/srv/dead": DEAD, "/srv/c": b"x" *
 LIVE = CONTENTS.keys() - {"/srv/dead"}
 
 
-def laid(compression: str, contents: Mapping[str, bytes] = CONTENTS) -> LaidVolume:
+def laid(compression: str, contents: Mapping[str, bytes] = MappingProxyType(CONTENTS)) -> LaidVolume:
     """Make a volume of three frames, the second of which nothing names."""
     names = list(contents)
     groups = (names[:2], names[2:3], names[3:])
     return lay(0, compression, *({name: contents[name] for name in group} for group in groups))
 
 
-def frames_of(places: Mapping[str, Place], contents: Mapping[str, bytes] = CONTENTS) -> list[Frame]:
+def frames_of(places: Mapping[str, Place], contents: Mapping[str, bytes] = MappingProxyType(CONTENTS)) -> list[Frame]:
     """Return the frames in which *places* lie."""
     grouped: dict[tuple[int, int], list[Segment]] = defaultdict(list)
     for name, place in places.items():
