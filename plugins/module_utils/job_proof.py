@@ -143,8 +143,11 @@ class JobProof:
         self._of_manifests: dict[StoredPoint, Finding] = {}
         self._others: list[Finding] = []
         self._noted: dict[str, Damage | None] = {}
+        self._healed: dict[str, Damage] = {}
+        self._lacking: set[str] = set()
         self._refused: list[tuple[StoredVolume, _Reading]] = []
         self._read_well = 0
+        self._expected = 0
 
     def prove(self, sample: int) -> None:
         """Verify the manifests, and of the volumes so many of a hundred, as far as there is time."""
@@ -162,6 +165,7 @@ class JobProof:
             for manifest in self._manifests:
                 if manifest.header.pool == pool:
                     self._prove_manifest(manifest)
+            self._heal(pool)
             self._read(pool)
         self._settle_refused()
         self._verified.volumes_left += self._ledger.left()
@@ -190,12 +194,14 @@ class JobProof:
         """Fetch the manifests there are from the storage: the host's own copies prove nothing of what lies there."""
         listing = self._found.listing
         everything = (*listing.points, *listing.checkpoints)
+        self._expected = len(everything)
         running = [self._workers.submit(self._fetched, number, stored) for number, stored in enumerate(everything)]
         for stored, fetching in zip(everything, running):
             try:
                 self._manifests.append(fetching.result())
             except MissingError:
-                continue  # a backup has removed it meanwhile
+                self._expected -= 1  # a backup has removed it meanwhile
+                continue
             except DamageError as error:
                 unknown = "which volumes only it names is not known, and they were not looked at"
                 losses = (Loss(stored.run, stored.seq, None),) if stored.seq else ()
@@ -223,10 +229,22 @@ class JobProof:
         if not flaws:
             return
         stored = manifest.stored
+        if any(flaw.is_costly for flaw in flaws):
+            self._lacking.add(manifest.header.pool)
         costly = [flaw for flaw in flaws if flaw.is_costly and stored.seq]
         losses = (Loss(stored.run, stored.seq, total(flaw.entries for flaw in costly)),) if costly else ()
         problems = tuple(flaw.problem for flaw in (*costly, *(flaw for flaw in flaws if flaw not in costly)))
         self._of_manifests[stored] = self._finding(self._file(stored), problems, is_costly=bool(costly), losses=losses)
+
+    def _heal(self, pool: str) -> None:
+        """Forget what was damaged of *pool* and is named no more, unless what is named is not known in full."""
+        if pool in self._lacking or len(self._manifests) < self._expected:
+            return
+        self._ledger.heal(pool)
+        frames = (self._noted[pool] or Damage()).frames
+        self._healed[pool] = Damage(
+            frames=frozenset(frame for frame in frames if not self._ledger.names_frame(pool, *frame))
+        )
 
     # -- volumes
 
@@ -369,6 +387,7 @@ class JobProof:
             damage = noted[pool] or Damage()
             left = {n for n in _volumes_of(damage) if (pool, n) in named and not self._ledger.is_settled(pool, n)}
             kept = damage.of_volumes(left)
+            kept = Damage(kept.volumes, kept.frames - self._healed.get(pool, Damage()).frames)
             new = [(name, flaw) for name, flaws in found.items() if (pool, name) in named for flaw in flaws]
             after[pool] = Damage(
                 kept.volumes | {name for name, flaw in new if not flaw.length},

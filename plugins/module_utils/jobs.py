@@ -224,6 +224,8 @@ class OpenJob:
             judge(found)
             lock.acquire()
             lock.start_beating()
+            if lock.took_over:
+                self._void_what_is_staged()
             yield Holding(lock, found, is_new and not lock.took_over)
         finally:
             if lock.is_held:
@@ -254,6 +256,8 @@ class OpenJob:
             return known
         try:
             removal = commit.read_removals(self.storage, self.job.directory, listing)
+        except MissingError:  # the run that wrote it only stood still, and has carried it out by now
+            return self.finish_removals(self.look())
         except DamageError as error:
             self.warnings.append(str(error))
             return replace(known, may_sweep=False)

@@ -46,6 +46,11 @@ CREATE TABLE flaws (
   is_costly INTEGER NOT NULL, starts TEXT NOT NULL, problem TEXT NOT NULL,
   PRIMARY KEY (job, pool, name, at, length, problem)
 ) WITHOUT ROWID;
+-- where frames lay that were lost until nothing named them any more
+CREATE TABLE healed (
+  job TEXT NOT NULL, pool TEXT NOT NULL, name TEXT NOT NULL, at INTEGER NOT NULL, length INTEGER NOT NULL,
+  PRIMARY KEY (job, pool, name, at, length)
+) WITHOUT ROWID;
 CREATE TABLE reads (count INTEGER NOT NULL);
 INSERT INTO reads VALUES (0);
 PRAGMA user_version = 1;
@@ -70,6 +75,7 @@ CREATE TABLE segments (
 _LEFT, _WANTED, _READ, _ABSENT = range(4)
 _CACHE_KIB = 32 * 1024
 _BATCH = 5000
+_KEPT_TABLES = ("seen", "flaws", "healed")
 _MOST_FRAMES = 100  # if all of more frames than these are lost, it is said of the volume
 _SEEN = "LEFT JOIN seen AS s ON s.job = :job AND s.pool = v.pool AND s.name = v.name"
 
@@ -107,7 +113,7 @@ class Ledger:
 
     def keep_only_jobs(self, jobs: Collection[str], below: str) -> None:
         """Forget all jobs in the directory *below* but *jobs*."""
-        for table in ("seen", "flaws"):
+        for table in _KEPT_TABLES:
             known = [job for (job,) in self._db.execute(f"SELECT DISTINCT job FROM {table}")]  # noqa: S608 - a name of ours
             gone = [(job,) for job in known if job.startswith(f"{below}/") and job not in jobs]
             self._db.executemany(f"DELETE FROM {table} WHERE job = ?", gone)  # noqa: S608 - the same
@@ -127,7 +133,7 @@ class Ledger:
                 "INSERT OR IGNORE INTO uses SELECT id, ? FROM volumes WHERE pool = ? AND name = ?",
                 ((manifest, pool, name) for name in volumes),
             )
-        for table in ("seen", "flaws"):
+        for table in _KEPT_TABLES:
             self._db.execute(
                 f"DELETE FROM {table} WHERE job = ? AND NOT EXISTS"  # noqa: S608 - a name of ours
                 f" (SELECT 1 FROM volumes AS v WHERE v.pool = {table}.pool AND v.name = {table}.name)",
@@ -186,6 +192,27 @@ class Ledger:
             (manifest,),
         )
         return {name: (count, size) for name, count, size in rows}
+
+    def names_frame(self, pool: str, name: str, offset: int, length: int) -> bool:
+        """Tell whether anything that was taken lies in this frame of the *pool* that was turned to."""
+        rows = self._db.execute(
+            "SELECT 1 FROM volumes AS v JOIN segments AS s ON s.volume = v.id AND s.at = ? AND s.length = ?"
+            " WHERE v.pool = ? AND v.name = ?",
+            (offset, length, pool, name),
+        )
+        return rows.fetchone() is not None
+
+    def heal(self, pool: str) -> None:
+        """Forget what was lost of *pool* in frames that nothing names any more; everything was taken that there is."""
+        key = (self._job, pool)
+        costly = "SELECT name, at, length FROM flaws WHERE job = ? AND pool = ? AND is_costly AND length > 0"
+        healed = [(*key, *row) for row in self._db.execute(costly, key).fetchall() if not self.names_frame(pool, *row)]
+        self._db.execute("BEGIN")
+        self._db.executemany("INSERT OR IGNORE INTO healed VALUES (?, ?, ?, ?, ?)", healed)
+        self._db.executemany(
+            "DELETE FROM flaws WHERE job = ? AND pool = ? AND name = ? AND at = ? AND length = ?", healed
+        )
+        self._db.execute("COMMIT")
 
     def frames(self, volume: StoredVolume) -> Generator[Frame, None, None]:
         """Yield the frames of *volume* that are named, in order; in a thread of its own."""
@@ -252,8 +279,10 @@ class Ledger:
     # -- what was found
 
     def note(self, volume: StoredVolume, flaws: list[Flaw]) -> None:
-        """Learn that *volume* was read now, and what is wrong with it."""
-        flaws = self._as_a_whole(volume, flaws)
+        """Learn that *volume* was read now, and what is wrong with it; what has healed since is told no more."""
+        flaws = [
+            flaw for flaw in self._as_a_whole(volume, flaws) if flaw.is_costly or not self._has_healed(volume, flaw)
+        ]
         is_whole = not any(flaw.is_costly for flaw in flaws)
         self._db.execute("BEGIN")
         self._db.execute("UPDATE reads SET count = count + 1")
@@ -264,6 +293,14 @@ class Ledger:
         )
         self._replace_flaws(volume, flaws)
         self._db.execute("COMMIT")
+
+    def _has_healed(self, volume: StoredVolume, flaw: Flaw) -> bool:
+        """Tell whether a *flaw* that costs nothing is what is left of a frame that was lost."""
+        rows = self._db.execute(
+            "SELECT 1 FROM healed WHERE job = ? AND pool = ? AND name = ? AND at < ? AND at + length > ?",
+            (self._job, volume.pool, volume.name, flaw.offset + flaw.length, flaw.offset),
+        )
+        return rows.fetchone() is not None
 
     def _as_a_whole(self, volume: StoredVolume, flaws: list[Flaw]) -> list[Flaw]:
         """Return *flaws*, or one for the whole *volume* where they cost all that is named in it, and there is much."""

@@ -653,29 +653,29 @@ def test_a_run_that_stood_still_and_is_woken_costs_no_restore_point(
     history.assert_next_run_mends_all(other)
 
 
-@pytest.mark.parametrize("stop", STOPS_OF_EMPTYING)
+@pytest.mark.parametrize("moment", ["finish_removals", "sweep"])
+@pytest.mark.parametrize("stop", ["before the manifest gets its name", *STOPS_OF_EMPTYING])
 def test_a_run_that_stood_still_may_wake_while_the_other_one_works(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: str
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: str, moment: str
 ) -> None:
-    """Wake it when the other host has taken the lock and knows what there is, right before it reads the tree."""
+    monkeypatch.setattr(jobs, "JobLock", Hurried)
     history = deduplicated(site)
-    with history.start(STOPS_OF_EMPTYING[stop]) as run:
+    with history.start({**STOPS, **STOPS_OF_EMPTYING}[stop]) as run:
         run.wait_until_stopped()
         history.learn()
         other = site.as_other_host(tmp_path / "other")
         bring_back(history)
+        deed = getattr(jobs.OpenJob, moment)
 
-        class Waking(Hurried):
-            """A lock in whose place ends what the other one does when it is woken."""
+        def wake_first(open_job: jobs.OpenJob, *arguments: t.Any, **options: t.Any) -> object:
+            """Let the run end, now that the other one has listed what there is."""
+            run.go_on()
+            run.wait()
+            return deed(open_job, *arguments, **options)
 
-            def start_beating(self) -> None:
-                super().start_beating()
-                run.go_on()
-                run.result()
-
-        monkeypatch.setattr(jobs, "JobLock", Waking)
+        monkeypatch.setattr(jobs.OpenJob, moment, wake_first)
         history.run(other, adopt=True)
-    monkeypatch.setattr(jobs, "JobLock", Hurried)
+        monkeypatch.undo()
 
     history.assert_nothing_is_lost()
     history.run(other)

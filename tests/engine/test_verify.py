@@ -86,19 +86,27 @@ def test_in_a_ring_what_is_damaged_is_sent_again_into_its_slot(site: Site) -> No
     assert_tidy(site.job)
 
 
-def test_only_what_is_damaged_is_sent_again(site: Site) -> None:
-    make_tree(site.source)
-    site.back_up(last=1, compression="none")
-    before = sum(path.stat().st_size for path in volumes_of(site))
-    small = next(path for path in volumes_of(site) if path.stat().st_size > 1024)
-    flip(small, 600)
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_only_what_is_damaged_is_sent_again_and_what_is_left_of_it_is_no_matter(site: Site, compression: str) -> None:
+    make_tree(site.source, big=0)
+    for number in range(6):
+        (site.source / f"noise {number}").write_bytes(random.Random(number).randbytes(700_000))
+    site.back_up(last=1, compression=compression)
+    volume = max(volumes_of(site), key=lambda path: path.stat().st_size)
+    before = volume.stat().st_size
+    flip(volume, before // 2)
 
-    verified(site)
-    healed = site.back_up(last=1, compression="none")
+    found = verified(site)
+    healed = site.back_up(last=1, compression=compression)
+    after = verified(site)
 
-    assert 0 < healed.values["point"]["bytes_sent"] < before / 2
-    assert verified(site).values["whole"]
+    assert damaged(found)[0]["entries"] == 1
+    assert 0 < healed.values["point"]["bytes_sent"] < before / 3
+    assert volume.exists()
+    assert (damaged(after), after.values["whole"], after.warnings) == ([], True, ())
+    assert notes_of(site) == []
     assert site.restored() == tree_of(site.source)
+    assert_tidy(site.job)
 
 
 def test_of_full_copies_the_next_one_is_whole_and_the_damaged_one_goes_with_time(site: Site) -> None:

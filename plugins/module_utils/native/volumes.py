@@ -48,6 +48,7 @@ _TO_PACK = 8  # the part of the budget that may wait to be packed: of 192 MiB, o
 _IN_FLIGHT = 4  # volumes of which not as many fit into memory are spooled, and no more than these at a time
 _SLAB_SIZE = 1024 * 1024
 _READ_SIZE = 256 * 1024
+_CLOSED = -1
 _PIECES_SENT_ALONE = 3  # head, content and padding of one large segment; more are joined, a TLS record each is slow
 
 
@@ -236,36 +237,40 @@ class _Spool:
     def __init__(self, directory: LocalPath, places: Budget) -> None:
         self._deed = f"Cannot keep a volume in {directory} until it is uploaded"
         self._places = places
+        self._descriptor = _CLOSED
         make_private_directory(directory)
-        with told_as(self._deed):
-            file = tempfile.TemporaryFile(buffering=0, dir=directory)  # noqa: SIM115 - it lives as long as the volume
-        self._file = t.cast("t.BinaryIO", file)
+        with told_as(self._deed), tempfile.TemporaryFile(buffering=0, dir=directory) as file:
+            self._descriptor = os.dup(file.fileno())
 
     def append(self, pieces: list[Buffer]) -> int:
         with told_as(self._deed):
             for piece in pieces:
                 rest = memoryview(piece)
                 while rest:
-                    rest = rest[self._file.write(rest) :]
+                    rest = rest[os.write(self._descriptor, rest) :]
         return 0
 
     def read(self, start: int, end: int) -> Iterator[Buffer]:
         while start < end:
             with told_as(self._deed):
-                piece = os.pread(self._file.fileno(), min(_READ_SIZE, end - start), start)
+                piece = os.pread(self._descriptor, min(_READ_SIZE, end - start), start)
             if not piece:
                 raise LocalError(f"{self._deed}: it is shorter than it was.")
             yield piece
             start += len(piece)
 
     def close(self) -> None:
-        self._file.close()
+        self._forget()
         self._places.give(1)
 
     def __del__(self) -> None:
         # Where work is given up, others may still read: whoever is the last to let go closes it.
-        if hasattr(self, "_file"):
-            self._file.close()
+        self._forget()
+
+    def _forget(self) -> None:
+        descriptor, self._descriptor = self._descriptor, _CLOSED
+        if descriptor != _CLOSED:
+            os.close(descriptor)
 
 
 class Volume:

@@ -334,6 +334,42 @@ def test_what_no_restore_point_names_any_more_is_struck_out(site: Site, job: Job
     assert not damage_of(job)
 
 
+@pytest.mark.parametrize("sample", [1, 100])
+def test_what_was_sent_again_is_struck_out_though_its_volume_is_still_needed(
+    site: Site, job: JobWithVolumes, sample: int
+) -> None:
+    put_volumes(job, 9, "s02", seq=2)
+    volume = lay(20, "gzip", *({name: content} for name, content in CONTENTS.items()))
+    path = job.put("s01", volume)
+    entries = {name: entry_of(name, CONTENTS[name], place) for name, place in volume.places.items()}
+    manifest = job.add("s01", list(entries.values()))
+    job.spoil(path, volume.places["/srv/1"].offset + 50)
+    site.verify()
+    assert damage_of(job)
+
+    again = lay(21, "gzip", {"/srv/1": CONTENTS["/srv/1"]})
+    job.put("s01", again)
+    entries["/srv/1"] = entry_of("/srv/1", CONTENTS["/srv/1"], again.places["/srv/1"])
+    job.storage.delete([manifest])
+    job.add("s01", list(entries.values()), seq=3)
+    outcome = site.verify(sample=sample)
+
+    assert (outcome.changed, outcome.values["whole"], outcome.warnings) == (True, True, ())
+    assert not damage_of(job)
+    assert site.verify().values["whole"], "what is left of it costs nothing, and was told"
+
+
+def test_what_others_noted_and_nothing_names_any_more_is_struck_out_unread(site: Site, job: JobWithVolumes) -> None:
+    volume, _manifest = job.keep_files("s01", "gzip", CONTENTS)
+    noted = Damage(frames=frozenset({(f"v00/{volume.name}", 4711, 12)}))
+    write_damage(job.storage, job.directory / "s01", noted)
+
+    outcome = site.verify(max_duration=timedelta(0))
+
+    assert outcome.changed
+    assert not damage_of(job)
+
+
 def test_what_others_noted_stays_noted_until_it_was_read(site: Site, job: JobWithVolumes) -> None:
     volumes = put_volumes(job, 10)
     noted = Damage(frames=frozenset({(f"v00/{volumes[7].name}", 512, 700)}))
