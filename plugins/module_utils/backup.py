@@ -18,12 +18,11 @@ from functools import partial
 from pathlib import Path
 
 from . import scan
-from .catalog import update_job
 from .connections import open_storage, reported
 from .copying import Basis, Copy, Manner, Problems, changes
 from .errors import BackupError, DamageError, LockedError, PartialError, ShrunkError, UsageError
 from .ignore import IgnoreRules
-from .jobs import Job, Known, OpenJob
+from .jobs import Job, Known, OpenJob, candidates_of
 from .moving import Emptying
 from .native import commit, names
 from .native.damage import Condition, read_damage, sparse_volumes, write_damage
@@ -223,7 +222,7 @@ class _Run:
         if self._request.structure == FULL:
             begun = [point.pool for point in known.checkpoints if point.header.structure == FULL]
             return Slot(begun[-1] if begun else f"full-{self._job.run}", None)
-        return choose_slot(_candidates(known.points), self._last)
+        return choose_slot(candidates_of(known.points), self._last)
 
     @property
     def _last(self) -> int:
@@ -231,7 +230,7 @@ class _Run:
 
     def _verdicts(self, points: Sequence[ReadPoint], new: Candidate | None = None) -> list[Verdict]:
         """Judge *points*, and the *new* one if there is one."""
-        candidates = [*_candidates(points), *([new] if new is not None else [])]
+        candidates = [*candidates_of(points), *([new] if new is not None else [])]
         if self._request.structure == INCREMENTAL:
             verdicts = plan_ring(candidates, self._last)
         else:
@@ -439,7 +438,7 @@ class _Run:
             _judge(self._open, self._request, found)
             fresh = self._fresh(known) if found is not None and not self._open.is_foreign(found) else None
             if fresh is not None:
-                self._index(known.points)
+                self._open.index(self._request.structure, known.points)
                 return self._as_it_is(known, fresh, is_foreign=False)
         began = time.monotonic()
         state = self._job.state
@@ -453,7 +452,7 @@ class _Run:
             if fresh is not None:
                 if is_foreign or holding.file is None:
                     self._open.bind(self._request.structure)
-                self._index(known.points)
+                self._open.index(self._request.structure, known.points)
                 outcome = self._as_it_is(known, fresh, is_foreign=is_foreign)
             else:
                 is_clean = is_clean and not holding.lock.took_over
@@ -518,7 +517,7 @@ class _Run:
         began: float,
     ) -> Outcome:
         points = [*known.points, new]
-        verdicts = self._verdicts(known.points, *_candidates([new]))
+        verdicts = self._verdicts(known.points, *candidates_of([new]))
         gone = _losing(verdicts)
         is_noted = new.pool in known.listing.broken_pools
         may_delete = self._may_delete(known, lock, is_needed=bool(gone or checkpoints or condition or is_noted))
@@ -531,7 +530,7 @@ class _Run:
             if is_noted:
                 self._forget_damage(lock, new.pool, kept)
         self._open.cache.keep_only([point.stored for point in kept])
-        self._index(kept)
+        self._open.index(self._request.structure, kept)
         point = describe(new)
         point["bytes_sent"] = self._storage.bytes_sent
         point["duration"] = round(time.monotonic() - began, 3)
@@ -593,26 +592,6 @@ class _Run:
             if left != damage:
                 lock.prove(_NONE_REMOVED)
                 write_damage(self._storage, directory, left)
-
-    def _index(self, points: Sequence[ReadPoint]) -> None:
-        """Bring the host's index in line; it is a cache, so its trouble is told and stops nothing."""
-        job = self._job
-        try:
-            warnings = update_job(
-                job.destination_state.index,
-                job.client,
-                job.name,
-                self._request.structure,
-                points,
-                lambda stored: self._open.cache.reader(self._storage, stored),
-            )
-            self._warnings.extend(warnings)
-        except BackupError as error:
-            self._warnings.append(f"The index of this host was not updated: {error}")
-
-
-def _candidates(points: t.Iterable[ReadPoint]) -> list[Candidate]:
-    return [Candidate(p.seq, p.pool, p.trailer.complete, p.stored.is_protected, p.header.started) for p in points]
 
 
 def _losing(verdicts: t.Iterable[Verdict]) -> set[int]:

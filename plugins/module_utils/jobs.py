@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
+from .catalog import update_job
 from .errors import (
     BackupError,
     DamageError,
@@ -31,10 +32,11 @@ from .native.points import (
     list_points,
     read_job_file,
 )
+from .retention import Candidate
 from .side_by_side import both, each
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from .registry import DestinationState, Identity, JobState, LivingRuns
@@ -180,6 +182,22 @@ class OpenJob:
     def read(self, stored: StoredPoint) -> ReadPoint:
         return self.cache.read(self.storage, stored)
 
+    def index(self, structure: str, points: Sequence[ReadPoint]) -> None:
+        """Have the host's index show just *points*; it is a cache, so its trouble is told and stops nothing."""
+        job = self.job
+        try:
+            told = update_job(
+                job.destination_state.index,
+                job.client,
+                job.name,
+                structure,
+                points,
+                lambda stored: self.cache.reader(self.storage, stored),
+            )
+            self.warnings.extend(told)
+        except BackupError as error:
+            self.warnings.append(f"The index of this host was not updated: {error}")
+
     # -- its lock
 
     @contextmanager
@@ -284,6 +302,6 @@ class OpenJob:
         return True
 
 
-def with_identity(job: Job, identity: Identity, client: str) -> Job:
-    """Return *job* as that of the host that has this *identity*."""
-    return replace(job, identity=identity, client=client)
+def candidates_of(points: Iterable[ReadPoint]) -> list[Candidate]:
+    """Return what retention needs to know of *points*."""
+    return [Candidate(p.seq, p.pool, p.trailer.complete, p.stored.is_protected, p.header.started) for p in points]

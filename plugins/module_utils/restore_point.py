@@ -16,17 +16,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from .catalog import update_job
 from .connections import open_storage, reported
-from .errors import BackupError, DamageError, UsageError
-from .jobs import Job, OpenJob
+from .errors import DamageError, UsageError
+from .jobs import Job, OpenJob, candidates_of
 from .native import commit, names
 from .native.damage import read_damage, write_damage
 from .native.points import ManifestCache
 from .outcome import Outcome
 from .registry import DestinationState, LivingRuns, check_name, require
 from .results import describe
-from .retention import Candidate, choose_slot
+from .retention import choose_slot
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -189,10 +188,9 @@ def _found(known: Known, wanted: str) -> ReadPoint | None:
 def _warnings_about(points: Sequence[ReadPoint]) -> tuple[str, ...]:
     """Return what is wrong with a ring that can rotate over none of its restore points any more."""
     slots = {point.pool for point in points if names.slot_number(point.pool) is not None}
-    candidates = [Candidate(p.seq, p.pool, p.trailer.complete, p.stored.is_protected, p.header.started) for p in points]
     try:
         if slots:
-            choose_slot(candidates, len(slots))
+            choose_slot(candidates_of(points), len(slots))
     except UsageError as error:
         return (f"The next backup fails unless its retention.last is larger than {len(slots)}. {error}",)
     return ()
@@ -272,7 +270,7 @@ class _Change:
             self._remove(left, plan, holding.lock)
             self._mark(left, plan, holding.lock)
         self._open.cache.keep_only([point.stored for point in (*plan.points, *left.checkpoints)])
-        self._index(holding.file.structure, plan.points)
+        self._open.index(holding.file.structure, plan.points)
         return known, plan, is_clean
 
     def _remove(self, known: Known, plan: Plan, lock: JobLock) -> None:
@@ -313,22 +311,6 @@ class _Change:
                 self._storage.write(mark, partial(list, [_MARK]))
             else:
                 self._storage.delete([mark])
-
-    def _index(self, structure: str, points: Sequence[ReadPoint]) -> None:
-        """Bring the host's index in line; it is a cache, so its trouble is told and stops nothing."""
-        job = self._job
-        try:
-            warnings = update_job(
-                job.destination_state.index,
-                job.client,
-                job.name,
-                structure,
-                points,
-                lambda stored: self._open.cache.reader(self._storage, stored),
-            )
-            self._open.warnings.extend(warnings)
-        except BackupError as error:
-            self._open.warnings.append(f"The index of this host was not updated: {error}")
 
 
 # -- telling

@@ -94,7 +94,7 @@ def main() -> None:
     request = Request(**options)
     host = Host(Path(order["config_directory"]), Path(order["state_directory"]), name=lambda: str(order["client"]))
     copying.CHECKPOINT_EVERY = order["checkpoint_every"]
-    lock.BEAT, lock._LOOK = order["beat"], order["beat"] / 4  # noqa: SLF001 - the one is told by the other
+    lock.BEAT, lock._LOOK = order["beat"], order["beat"] / 4
     deeds = Deeds(Strike(**order["strike"]), order["state_directory"])
     deeds.install()
     try:

@@ -32,6 +32,7 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import (
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.lock import JobLock
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.registry import Host, Identity, JobState
 from tests.engine.child import Strike
+from tests.engine.clocks import Clock, hurried_lock
 from tests.engine.histories import PASTS, History, deduplicated, fill
 from tests.engine.site import Site
 from tests.engine.tidy import assert_tidy, points_of
@@ -46,21 +47,6 @@ if t.TYPE_CHECKING:
 JOB = PurePosixPath("job")
 OURS, THEIRS = "0123456789abcdef", "fedcba9876543210"
 STOPPED_BEFORE_COMMIT = Strike(pattern=r"^RNFR [^\n]*manifest", number=signal.SIGSTOP)
-
-
-class Clock:
-    """A virtual clock: whoever pauses moves it; something may happen at each pause."""
-
-    def __init__(self, happens: Callable[[], None] = lambda: None) -> None:
-        self.now = 0.0
-        self._happens = happens
-
-    def __call__(self) -> float:
-        return self.now
-
-    def pause(self, seconds: float) -> None:
-        self.now += seconds
-        self._happens()
 
 
 def never(_seconds: float) -> None:
@@ -581,12 +567,16 @@ def test_two_first_runs_at_once_are_of_one_host(site: Site) -> None:
 # runs that stand still while another host takes their lock over, and go on afterwards
 
 
-class Hurried(JobLock):
-    """A lock whose clock goes as fast as it is asked."""
-
-    def __init__(self, *arguments: t.Any, **options: t.Any) -> None:
-        clock = Clock()
-        super().__init__(*arguments, **options, clock=clock, pause=clock.pause)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Let runs stand still everywhere with --soak, and elsewhere where it is dangerous; race more often, too."""
+    is_full = metafunc.config.getoption("--soak")
+    if "moment" in metafunc.fixturenames:
+        every = [(stop, moment) for stop in (_NAMING, *STOPS_OF_EMPTYING) for moment in ("finish_removals", "sweep")]
+        metafunc.parametrize(("stop", "moment"), every if is_full else _SAMPLED_WAKINGS)
+    elif "stop" in metafunc.fixturenames:
+        metafunc.parametrize(("past", "stop"), list(_stops()) if is_full else _SAMPLED_STOPS)
+    if "race" in metafunc.fixturenames:
+        metafunc.parametrize("race", range(30 if is_full else 2))
 
 
 def stopped_before(pattern: str, skipped: int = 0) -> Strike:
@@ -599,11 +589,12 @@ def bring_back(history: History) -> None:
     fill(history.site.source / "b", 2, 3)
 
 
+_NAMING = "before the manifest gets its name"
 STOPS = {
     "before a volume is uploaded": stopped_before(r"^STOR [^\n]*\.tar"),
     "before a checkpoint gets its name": stopped_before(r"^RNFR [^\n]*checkpoint"),
     "before the manifest is staged": stopped_before(r"^STOR [^\n]*\.manifest"),
-    "before the manifest gets its name": STOPPED_BEFORE_COMMIT,
+    _NAMING: STOPPED_BEFORE_COMMIT,
     "before the manifest is proved": stopped_before(r"(^|\n)RETR [^\n]*\.manifest"),
     "before it is noted what is to go": stopped_before(r"^STOR [^\n]*\.gone"),
     "before the note gets its name": stopped_before(r"^RNFR [^\n]*\.gone"),
@@ -622,19 +613,39 @@ STOPS_OF_EMPTYING = {
 }
 
 
-@pytest.mark.parametrize(
-    ("past", "stop"),
-    [
-        *(("ring", stop) for stop in STOPS if "checkpoint" not in stop and "note" not in stop and "volumes" not in stop),
-        *((past, stop) for past in ("full", "deduplicated") for stop in STOPS if "checkpoint" not in stop),
-        *(("deduplicated", stop) for stop in STOPS_OF_EMPTYING),
-        *((past, "before a checkpoint gets its name") for past in PASTS if "with checkpoints" in past),
-    ],
-)
+_SAMPLED_STOPS = [
+    ("ring", _NAMING),
+    ("full", "before its volumes go"),
+    ("deduplicated", "before a volume is uploaded"),
+    ("deduplicated", "before an old manifest goes"),
+    ("deduplicated", "before what was emptied goes"),
+    ("deduplicated with checkpoints", "before a checkpoint gets its name"),
+]
+_SAMPLED_WAKINGS = [
+    (_NAMING, "sweep"),
+    ("before a restore point is published anew", "finish_removals"),
+    ("before what was emptied goes", "finish_removals"),
+]
+
+
+def _stops() -> Iterator[tuple[str, str]]:
+    """Yield each past with each stop that its next run comes to."""
+    for stop in STOPS:
+        if "checkpoint" in stop:
+            yield from ((past, stop) for past in PASTS if past.endswith("with checkpoints"))
+            continue
+        if "note" not in stop and "volumes" not in stop:
+            yield "ring", stop
+        yield "full", stop
+        yield "deduplicated", stop
+    for stop in STOPS_OF_EMPTYING:
+        yield "deduplicated", stop
+
+
 def test_a_run_that_stood_still_and_is_woken_costs_no_restore_point(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, past: str, stop: str
 ) -> None:
-    monkeypatch.setattr(jobs, "JobLock", Hurried)
+    monkeypatch.setattr(jobs, "JobLock", hurried_lock)
     history = PASTS[past](site)
     with history.start({**STOPS, **STOPS_OF_EMPTYING}[stop]) as run:
         run.wait_until_stopped()
@@ -653,12 +664,10 @@ def test_a_run_that_stood_still_and_is_woken_costs_no_restore_point(
     history.assert_next_run_mends_all(other)
 
 
-@pytest.mark.parametrize("moment", ["finish_removals", "sweep"])
-@pytest.mark.parametrize("stop", ["before the manifest gets its name", *STOPS_OF_EMPTYING])
-def test_a_run_that_stood_still_may_wake_while_the_other_one_works(
+def test_a_run_that_stood_still_may_wake_when_the_other_one_knows_what_there_is(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: str, moment: str
 ) -> None:
-    monkeypatch.setattr(jobs, "JobLock", Hurried)
+    monkeypatch.setattr(jobs, "JobLock", hurried_lock)
     history = deduplicated(site)
     with history.start({**STOPS, **STOPS_OF_EMPTYING}[stop]) as run:
         run.wait_until_stopped()
@@ -667,11 +676,10 @@ def test_a_run_that_stood_still_may_wake_while_the_other_one_works(
         bring_back(history)
         deed = getattr(jobs.OpenJob, moment)
 
-        def wake_first(open_job: jobs.OpenJob, *arguments: t.Any, **options: t.Any) -> object:
-            """Let the run end, now that the other one has listed what there is."""
+        def wake_first(*arguments: object, **options: object) -> object:
             run.go_on()
             run.wait()
-            return deed(open_job, *arguments, **options)
+            return deed(*arguments, **options)
 
         monkeypatch.setattr(jobs.OpenJob, moment, wake_first)
         history.run(other, adopt=True)
@@ -683,12 +691,6 @@ def test_a_run_that_stood_still_may_wake_while_the_other_one_works(
 
 
 # two hosts at once
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run more races with --soak."""
-    if "race" in metafunc.fixturenames:
-        metafunc.parametrize("race", range(30 if metafunc.config.getoption("--soak") else 3))
 
 
 def test_of_two_hosts_that_race_for_a_job_none_costs_the_other_a_restore_point(

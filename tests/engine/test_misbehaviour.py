@@ -16,20 +16,24 @@ from __future__ import annotations
 import random
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 
 import pytest
 
-from ansible_collections.stowage.ftp_backup.plugins.module_utils import connections
+from ansible_collections.stowage.ftp_backup.plugins.module_utils import connections, copying, jobs
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import BackupError
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp import control, data
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.pool import Patience
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.storage import FtpStorage
+from tests.engine.clocks import hurried_lock
+from tests.engine.histories import PASTS, Snapshot
 from tests.engine.site import Site
 from tests.engine.tidy import assert_tidy, points_of
 from tests.engine.trees import BIG_FILE, Tree, make_tree, tree_of
 from tests.modules.refusals import assert_one_sentence
 from tests.servers.faults import (
+    ANY,
     CONNECT,
     PURE_FTPD_QUOTA,
     Answer,
@@ -67,6 +71,7 @@ if t.TYPE_CHECKING:
 
 _SERIES_IN_FULL, _FAULTS_A_SERIES = 10, 20
 _SERIES_SAMPLED, _FAULTS_SAMPLED = 2, 7
+_REPLIES_SAMPLED, _COMMANDS_OF_LOGINS = 4, 18
 _SECONDS = 120.0
 _PATIENCE = 2.0
 _LAST = 3
@@ -267,3 +272,36 @@ def test_no_fault_costs_a_restore_point_or_brings_back_wrong_data(
         if number % 5 == 4 or number == length - 1:
             assert series.back_up() is None
             assert_tidy(site.job)
+
+
+# replies that are lost, one by one
+
+
+@pytest.mark.usefixtures("unhurried")
+@pytest.mark.parametrize("past", ["deduplicated", "deduplicated with checkpoints", "ring", "full"])
+@pytest.mark.parametrize("times", [pytest.param(1, id="one reply"), pytest.param(0, id="this and all later replies")])
+def test_a_lost_reply_to_any_command_costs_no_restore_point(
+    past: str, times: int, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, soak: bool
+) -> None:
+    """Let the server do what it is told, and close the connection before it says so."""
+    server = serve()
+    (tmp_path / "host").mkdir()
+    site = Site(server.facts, tmp_path / "host", tmp_path / "srv")
+    site.declare(timeout=1, max_retries=4)
+    before = Snapshot(PASTS[past](site), tmp_path / "copy")
+    monkeypatch.setattr(jobs, "JobLock", hurried_lock)
+    monkeypatch.setattr(copying, "CHECKPOINT_EVERY", before.history.checkpoint_every)
+    heard = len(server.heard)
+    site.back_up(**before.history.options)
+    count = len(server.heard) - heard
+    chance = random.Random(past)
+
+    for number in range(count) if soak else sorted(chance.sample(range(_COMMANDS_OF_LOGINS, count), _REPLIES_SAMPLED)):
+        print(f"the reply to {number} of {count} commands is lost")  # noqa: T201 - a failure must tell which one it was
+        history = before.bring_back()
+        server.plan(Fault(ANY, Drop(before=False), after=number, times=times))
+        with suppress(BackupError):
+            site.back_up(**history.options)
+        server.forget_faults()
+        history.assert_nothing_is_lost()
+        history.assert_next_run_mends_all()

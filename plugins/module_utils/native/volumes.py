@@ -150,7 +150,7 @@ class _Store(t.Protocol):
         """Keep *pieces*, and return how many bytes of memory that takes."""
 
     def read(self, start: int, end: int) -> Iterator[Buffer]:
-        """Yield the bytes from *start* to *end*, which are the end of one call of :meth:`append` each."""
+        """Yield the bytes from *start* to *end*; between two calls of :meth:`append` lies each of them."""
 
     def close(self) -> None:
         """Forget all; nobody reads any more."""
@@ -166,7 +166,7 @@ class _Pieces:
 
     def append(self, pieces: list[Buffer]) -> int:
         before = self._size
-        for piece in pieces:
+        for piece in filter(None, pieces):
             self._pieces.append(piece)
             self._starts.append(self._size)
             self._size += len(piece)
