@@ -25,7 +25,7 @@ from .ignore import IgnoreRules
 from .jobs import Job, Known, OpenJob, candidates_of
 from .moving import Emptying
 from .native import commit, names
-from .native.damage import Condition, read_damage, sparse_volumes, write_damage
+from .native.damage import Condition, Damage, read_damage, sparse_volumes, write_damage
 from .native.emptying import plan_emptying, weigh
 from .native.entries import FILE, Header, Rules, path_text
 from .native.frames import require_codec
@@ -48,6 +48,8 @@ if t.TYPE_CHECKING:
     from .native.pool import ContentTable
     from .registry import Destination, Registry
     from .storage import Storage
+
+    Frame = tuple[str, int, int]
 
 INCREMENTAL, FULL, DEDUPLICATED = "incremental", "full", "deduplicated"
 STRUCTURES = (INCREMENTAL, FULL, DEDUPLICATED)
@@ -585,13 +587,27 @@ class _Run:
     def _forget_damage(self, lock: JobLock, pool: str, points: Sequence[ReadPoint]) -> None:
         """Strike from the pool's note what no restore point names any more, if only since a run that was killed."""
         directory = self._job.directory / pool
-        named = frozenset[str]().union(*(point.trailer.volumes for point in points if point.pool == pool))
+        sharing = [point for point in points if point.pool == pool]
+        named = frozenset[str]().union(*(point.trailer.volumes for point in sharing))
         with suppress(DamageError, LockedError):  # both were told
             damage = read_damage(self._storage, directory)
             left = damage.of_volumes(named)
+            left = Damage(left.volumes, self._named_frames(sharing, left.frames))
             if left != damage:
                 lock.prove(_NONE_REMOVED)
                 write_damage(self._storage, directory, left)
+
+    def _named_frames(self, points: Sequence[ReadPoint], frames: frozenset[Frame]) -> frozenset[Frame]:
+        """Return those of the broken *frames* that any of *points* still needs; all, if that cannot be told."""
+        named: set[Frame] = set()
+        for point in points if frames else ():
+            try:
+                for entry in self._open.cache.whole(self._storage, point.stored).entries():
+                    named.update((place.volume, place.offset, place.length) for place in entry.places)
+                    named &= frames
+            except DamageError:
+                return frames
+        return frozenset(named)
 
 
 def _losing(verdicts: t.Iterable[Verdict]) -> set[int]:

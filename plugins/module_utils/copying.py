@@ -71,7 +71,7 @@ class Basis:
     @property
     def volumes(self) -> dict[str, VolumeSize]:
         return {
-            name: VolumeSize(use.stored, use.content)
+            name: VolumeSize(use.stored, use.content, use.checksum)
             for point in (*self.points, *self.manifests)
             for name, use in point.trailer.volumes.items()
         }
@@ -219,7 +219,7 @@ class Copy:
 
     def _sizes(self, packer: Packer) -> dict[str, VolumeSize]:
         """Return the sizes of all volumes that there are; those that are packed are as large as they will ever be."""
-        packed = {volume.name: VolumeSize(volume.size, volume.content) for volume in packer.volumes}
+        packed = {volume.name: VolumeSize(volume.size, volume.content, volume.checksum) for volume in packer.volumes}
         return {**self._basis.volumes, **packed}
 
     def _put_checkpoint(

@@ -24,7 +24,7 @@ from .manifest_proof import ManifestProof, system_of
 from .native import names
 from .native.damage import Damage, read_damage, write_damage
 from .native.points import JOB_FILE, ManifestCache, list_points, open_manifest, open_remote_manifest
-from .native.volume_proof import Source, prove_volume
+from .native.volume_proof import Source, Volume, prove_volume
 from .survey import entries_of, told_of_nonsense
 from .wellformed import require_manifest
 
@@ -292,9 +292,10 @@ class JobProof:
 
     def _reading_of(self, volume: StoredVolume, systems: set[int]) -> _Reading:
         path = self._found.directory / volume.pool / volume.name
+        told = Volume(volume.name, volume.stored, volume.checksum)
         with closing(Source(self._storage, path, self._workers.is_over)) as source:
             with closing(self._ledger.frames(volume)) as frames:
-                flaws = list(prove_volume(source, volume.name, volume.stored, frames, systems))
+                flaws = list(prove_volume(source, told, frames, systems))
             return _Reading(flaws, source.received, source.refusal)
 
     def _settle(self, running: dict[Future[_Reading], StoredVolume]) -> None:

@@ -59,7 +59,8 @@ COMMIT;
 # state: what becomes of a volume in this run, see the constants below
 _WORK = """
 CREATE TABLE volumes (
-  id INTEGER PRIMARY KEY, pool TEXT NOT NULL, name TEXT NOT NULL, stored INTEGER NOT NULL, state INTEGER NOT NULL,
+  id INTEGER PRIMARY KEY, pool TEXT NOT NULL, name TEXT NOT NULL, stored INTEGER NOT NULL, checksum INTEGER NOT NULL,
+  state INTEGER NOT NULL,
   UNIQUE (pool, name)
 );
 CREATE TABLE uses (volume INTEGER NOT NULL, manifest INTEGER NOT NULL, PRIMARY KEY (volume, manifest)) WITHOUT ROWID;
@@ -87,6 +88,7 @@ class StoredVolume(t.NamedTuple):
     pool: str
     name: str
     stored: int
+    checksum: int
 
 
 class Ledger:
@@ -127,8 +129,10 @@ class Ledger:
         for table in ("volumes", "uses", "noted", "segments"):
             self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - a name of ours
         for manifest, pool, volumes in uses:
-            rows = [(pool, name, use.stored) for name, use in sorted(volumes.items())]
-            self._db.executemany("INSERT OR IGNORE INTO volumes (pool, name, stored, state) VALUES (?, ?, ?, 0)", rows)
+            rows = [(pool, name, use.stored, use.checksum) for name, use in sorted(volumes.items())]
+            self._db.executemany(
+                "INSERT OR IGNORE INTO volumes (pool, name, stored, checksum, state) VALUES (?, ?, ?, ?, 0)", rows
+            )
             self._db.executemany(
                 "INSERT OR IGNORE INTO uses SELECT id, ? FROM volumes WHERE pool = ? AND name = ?",
                 ((manifest, pool, name) for name in volumes),
@@ -146,8 +150,8 @@ class Ledger:
         last = ""
         while True:
             rows = self._db.execute(
-                "SELECT id, pool, name, stored FROM volumes WHERE pool = ? AND name > ? AND (state = ? OR NOT ?)"
-                " ORDER BY name LIMIT ?",
+                "SELECT id, pool, name, stored, checksum FROM volumes"
+                " WHERE pool = ? AND name > ? AND (state = ? OR NOT ?) ORDER BY name LIMIT ?",
                 (pool, last, _WANTED, wanted, _BATCH),
             ).fetchall()
             if not rows:
@@ -297,8 +301,8 @@ class Ledger:
     def _has_healed(self, volume: StoredVolume, flaw: Flaw) -> bool:
         """Tell whether a *flaw* that costs nothing is what is left of a frame that was lost."""
         rows = self._db.execute(
-            "SELECT 1 FROM healed WHERE job = ? AND pool = ? AND name = ? AND at < ? AND at + length > ?",
-            (self._job, volume.pool, volume.name, flaw.offset + flaw.length, flaw.offset),
+            "SELECT 1 FROM healed WHERE job = ? AND pool = ? AND name = ? AND (? = 0 OR (at < ? AND at + length > ?))",
+            (self._job, volume.pool, volume.name, flaw.length, flaw.offset + flaw.length, flaw.offset),
         )
         return rows.fetchone() is not None
 

@@ -76,7 +76,8 @@ class Emptying:
             return list(points)
         # What only removed restore points named is gone by now, and nothing may be looked for there.
         self._table.sync(points, lambda stored: self._open.cache.reader(self._storage, stored))
-        sizes = {name: VolumeSize(u.stored, u.content) for p in points for name, u in p.trailer.volumes.items()}
+        uses = {name: use for point in points for name, use in point.trailer.volumes.items()}
+        sizes = {name: VolumeSize(use.stored, use.content, use.checksum) for name, use in uses.items()}
         pool = naming[0].pool
         made = self._move(naming, doomed, sizes)
         try:
@@ -142,7 +143,7 @@ class Emptying:
             uploads.give_up()
             raise
         packer.stop()
-        return {volume.name: VolumeSize(volume.size, volume.content) for volume in packer.volumes}
+        return {volume.name: VolumeSize(volume.size, volume.content, volume.checksum) for volume in packer.volumes}
 
     def _moves(self, naming: Sequence[ReadPoint], doomed: frozenset[str]) -> list[Move]:
         """Return what must be read, once each, in the order in which it lies in the volumes."""

@@ -235,3 +235,20 @@ def test_what_was_found_stays_known_while_only_samples_are_read(site: Site) -> N
     assert damaged(sampled)[0]["file"] == str(volumes[3].relative_to(site.job))
     assert not sampled.changed
     assert names.run_of(volumes[3].name) is not None
+
+
+def test_a_healed_job_is_fresh_again_without_another_verification(site: Site) -> None:
+    make_tree(site.source, big=0)
+    for number in range(6):
+        (site.source / f"noise {number}").write_bytes(random.Random(number).randbytes(700_000))
+    site.back_up(last=1)
+    volume = max(volumes_of(site), key=lambda path: path.stat().st_size)
+    flip(volume, volume.stat().st_size // 2)
+    verified(site)
+
+    healed = site.back_up(last=1, force=False)
+    again = site.back_up(last=1, force=False)
+
+    assert healed.changed
+    assert not again.changed
+    assert again.warnings == ()

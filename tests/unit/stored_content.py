@@ -138,7 +138,7 @@ class LaidJob:
             "blocks": table,
             **(trailer or {}),
         }
-        manifest = b"".join([*members, _member([{"trailer": tail}]), footer(offset)])
+        manifest = b"".join([*members, _member([{"trailer": tail}]), footer(offset, 0)])
         for volume in self.volumes.values():
             self._write(f"{self.pool}/{volume.name}", bytes(volume.stored))
         name = names.manifest_path(PurePosixPath(), self.seq, self.run)

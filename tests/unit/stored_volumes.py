@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import typing as t
+import zlib
 from datetime import datetime, timedelta, timezone
 
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native import frames, names, tar
@@ -116,7 +117,7 @@ class JobWithVolumes:
         """Store *volume* in *pool*, and return where."""
         path = self.directory / pool / volume.name
         self.write(path, volume.stored)
-        self._sizes[volume.name] = VolumeSize(len(volume.stored), volume.content)
+        self._sizes[volume.name] = VolumeSize(len(volume.stored), volume.content, zlib.crc32(volume.stored))
         return path
 
     def add(self, pool: str, entries: Sequence[Entry], *, seq: int = 1, checkpoint: bool = False) -> Path:

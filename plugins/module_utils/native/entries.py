@@ -158,13 +158,15 @@ class Part(t.NamedTuple):
 class VolumeUse(t.NamedTuple):
     """What a restore point needs of one volume, each segment counted once: how many, and how many bytes they hold.
 
-    *stored* is the size of the volume on the storage, *content* the size of all segments that were packed into it.
+    *stored* is the size of the volume on the storage, *content* the size of all segments that were packed into it, and
+    *checksum* the CRC-32 of its bytes, 0 if that is not known.
     """
 
     segments: int
     stored: int
     live: int
     content: int
+    checksum: int = 0
 
 
 class Block(t.NamedTuple):

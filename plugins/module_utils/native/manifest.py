@@ -45,21 +45,25 @@ _PLACES_A_LINE = 6000
 _LEVEL = 4
 _GZIP = 31  # zlib's window bits for a gzip member
 _MEMBER_LIMIT = 64 * 1024 * 1024
-FOOTER_SIZE = 34
+FOOTER_SIZE = 38
 _TAIL = 64 * 1024
 
 
-def footer(trailer_offset: int) -> bytes:
-    """Return the empty gzip member whose extra field ``FB`` holds *trailer_offset* (64 bit, little endian)."""
-    head = struct.pack("<4sIBBH2sHQ", b"\x1f\x8b\x08\x04", 0, 0, 255, 12, b"FB", 8, trailer_offset)
+def footer(trailer_offset: int, checksum: int) -> bytes:
+    """Return the empty gzip member whose extra field ``FB`` tells where the trailer's block is, and its CRC-32."""
+    head = struct.pack("<4sIBBH2sHQI", b"\x1f\x8b\x08\x04", 0, 0, 255, 16, b"FB", 12, trailer_offset, checksum)
     return head + b"\x03\x00" + struct.pack("<II", 0, 0)  # an empty deflate stream, its checksum and its size
 
 
 class VolumeSize(t.NamedTuple):
-    """How large a volume is: in bytes as it is *stored*, and in bytes of the *content* that was packed into it."""
+    """How large a volume is: in bytes as it is *stored*, and in bytes of the *content* that was packed into it.
+
+    *checksum* is the CRC-32 of what is stored, 0 if that is not known.
+    """
 
     stored: int
     content: int
+    checksum: int = 0
 
 
 class _Use:
@@ -145,7 +149,8 @@ class ManifestWriter:
         """Write the trailer and the footer; *volumes* tells how large every volume is that was named."""
         self._flush()
         trailer = self._trailer(complete, problems, parts, volumes)
-        self._write(_member(trailer.to_line()) + footer(self._offset))
+        member = _member(trailer.to_line())
+        self._write(member + footer(self._offset, zlib.crc32(member)))
         return trailer
 
     def checkpoint(
@@ -159,7 +164,8 @@ class ManifestWriter:
         """Return what makes a manifest of all that was written so far when it is put behind it; writing goes on."""
         self._flush()
         trailer = self._trailer(complete, problems, parts, volumes)
-        return _member(trailer.to_line()) + footer(self._offset)
+        member = _member(trailer.to_line())
+        return member + footer(self._offset, zlib.crc32(member))
 
     def _trailer(
         self,
@@ -169,7 +175,7 @@ class ManifestWriter:
         volumes: Mapping[str, VolumeSize],
     ) -> Trailer:
         uses = {
-            name: VolumeUse(use.segments, volumes[name].stored, use.live, volumes[name].content)
+            name: VolumeUse(use.segments, volumes[name].stored, use.live, volumes[name].content, volumes[name].checksum)
             for name, use in sorted(self._uses.items())
         }
         return Trailer(self.entries, self.size, complete, problems, parts, uses, tuple(self._blocks))
@@ -210,8 +216,9 @@ class ManifestReader:
     def _trailer_offset(self, tail: bytes) -> int:
         end = tail[-FOOTER_SIZE:]
         if len(end) == FOOTER_SIZE:
-            (offset,) = struct.unpack_from("<Q", end, 16)
-            if end == footer(offset) and offset < self._size - FOOTER_SIZE:
+            offset, checksum = struct.unpack_from("<QI", end, 16)
+            # Whether the checksum is right, a verification asks: a trailer that can be read is better than none.
+            if end == footer(offset, checksum) and offset < self._size - FOOTER_SIZE:
                 return int(offset)
         raise DamageError(f"The manifest {self._name} has no footer: it is cut off or damaged.")
 

@@ -63,8 +63,8 @@ _FIRST_NAMES_KEPT = 20_000
 _LOSSES_NAMED = 20  # of a restore point's volumes: a pool that was not downloaded has hundreds of thousands
 _GZIP = 31  # zlib's window bits for a gzip member
 _GZIP_MAGIC = b"\x1f\x8b\x08"
-_FOOTER = struct.Struct("<4sIBBH2sHQ10s")
-_FOOTER_ENDS = (b"\x1f\x8b\x08\x04", 0, 0, 255, 12, b"FB", 8), b"\x03\x00" + bytes(8)
+_FOOTER = struct.Struct("<4sIBBH2sHQI10s")
+_FOOTER_ENDS = (b"\x1f\x8b\x08\x04", 0, 0, 255, 16, b"FB", 12), b"\x03\x00" + bytes(8)
 _RUN = r"(?P<run>[0-9]{8}t[0-9]{6}z-[0-9a-f]{6})"
 _MANIFEST = re.compile(rf"(?P<seq>[0-9]{{6,18}})-{_RUN}(?:\.g(?P<generation>[0-9]{{1,18}}))?\.manifest\.gz")
 _CHECKPOINT = re.compile(rf"{_RUN}-(?P<number>[0-9]{{6,18}})\.checkpoint\.gz")
@@ -506,7 +506,7 @@ def _trailer_offset(file: t.BinaryIO) -> int:
     file.seek(max(0, size - _FOOTER.size))
     end = file.read(_FOOTER.size)
     if len(end) == _FOOTER.size:
-        *head, offset, tail = _FOOTER.unpack(end)
+        *head, offset, _checksum, tail = _FOOTER.unpack(end)
         if (tuple(head), tail) == _FOOTER_ENDS and offset < size:
             return int(offset)
     raise DamageError("it has no footer")

@@ -88,6 +88,8 @@ class Source:
         self._ahead = b""
         self.position = 0
         self.received = 0
+        self._checksum = 0
+        self._is_without_gap = True
         self.losses = 0
         self.refusal: StorageError | None = None
 
@@ -119,9 +121,14 @@ class Source:
     def jump_to(self, offset: int) -> None:
         """Go on at *offset*, whatever lies before it."""
         if offset != self.position:
+            self._is_without_gap = False
             self.close()
             self._ahead = b""
             self.position = offset
+
+    def can_have(self, checksum: int) -> bool:
+        """Tell whether *checksum* can be that of all that was read, if that was everything."""
+        return self._checksum == checksum or not self._is_without_gap
 
     def _read(self, count: int) -> bytes:
         failed = 0
@@ -136,6 +143,7 @@ class Source:
                 self._require_worth(error, failed)
                 continue
             self.received += len(view)
+            self._checksum = zlib.crc32(view, self._checksum)
             if not view:
                 self.losses = _LOSSES
                 raise LostBytesError(f"it ends at byte {self.position:,}")
@@ -159,13 +167,31 @@ class Source:
         raise LostBytesError(f"it cannot be read at byte {self.position:,}: {error}") from error
 
 
+class Volume(t.NamedTuple):
+    """What is told of a volume: its *name* and size, and the CRC-32 of its bytes, 0 if that is not known."""
+
+    name: str
+    size: int
+    checksum: int = 0
+
+
 def prove_volume(
-    source: Source, name: str, size: int, frames: Iterable[Frame], systems: Collection[int] = (3,)
+    source: Source, volume: Volume, frames: Iterable[Frame], systems: Collection[int] = (3,)
 ) -> Iterator[Flaw]:
-    """Yield what is wrong with the volume *name* of *size* bytes, of which *frames* are named, in order.
+    """Yield what is wrong with *volume*, of which *frames* are named, in order.
 
     *systems* are the numbers of systems that stand in gzip headers of the hosts that wrote it; 3 is Unix.
     """
+    is_right = True
+    for flaw in _flaws(source, volume.name, volume.size, frames, systems):
+        is_right = False
+        yield flaw
+    if is_right and volume.checksum and not source.can_have(volume.checksum):
+        yield Flaw(0, 0, "its bytes are not those that were stored, though its content is", is_costly=False)
+
+
+def _flaws(source: Source, name: str, size: int, frames: Iterable[Frame], systems: Collection[int]) -> Iterator[Flaw]:
+    """Yield what is wrong with frames and headers."""
     contents: _Contents
     if name.endswith(".tar"):
         contents = _Plain(source, size)

@@ -21,6 +21,7 @@ import tempfile
 import threading
 import time
 import typing as t
+import zlib
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -166,7 +167,9 @@ class _Pieces:
 
     def append(self, pieces: list[Buffer]) -> int:
         before = self._size
-        for piece in filter(None, pieces):
+        for piece in pieces:
+            if not len(piece):
+                continue
             self._pieces.append(piece)
             self._starts.append(self._size)
             self._size += len(piece)
@@ -276,13 +279,14 @@ class _Spool:
 class Volume:
     """One volume of this run: frames are appended by one thread and read by another, as often as an upload needs.
 
-    *content* is how many bytes of content are in its segments.
+    *content* is how many bytes of content are in its segments, and *checksum* the CRC-32 of what is there so far.
     """
 
     def __init__(self, name: str, budget: Budget, store: _Store, *, has_digest: bool = False) -> None:
         self.name = name
         self.size = 0
         self.content = 0
+        self.checksum = 0
         self.is_released = False
         self._budget = budget
         self._store = store
@@ -322,6 +326,13 @@ class Volume:
         with self._changed:
             self._held += count
 
+    def shrink(self, parcel: _Parcel) -> None:
+        """Give back what *parcel* no longer takes now that it is packed: its turn may come much later."""
+        size = sum(map(len, parcel.pieces))
+        spared, parcel.reserved = parcel.reserved - size, size
+        self.hold(-spared)
+        self._budget.give(spared)
+
     def append(self, parcel: _Parcel) -> None:
         """Let *parcel* be the next frame; :meth:`settle` follows."""
         with self._changed:
@@ -347,8 +358,9 @@ class Volume:
 
     def _store_frame(self, parcel: _Parcel) -> None:
         pieces, parcel.pieces = parcel.pieces, []
-        if self._hash is not None:
-            for piece in pieces:
+        for piece in pieces:
+            self.checksum = zlib.crc32(piece, self.checksum)
+            if self._hash is not None:
                 self._hash.update(piece)
         taken = self._store.append(pieces) - parcel.reserved
         with self._changed:
@@ -413,11 +425,12 @@ class Volume:
 
 
 class PackedVolume(t.NamedTuple):
-    """How large a volume is: in bytes as it is stored, and in bytes of the content of its segments."""
+    """How large a volume is: in bytes as it is stored, whose CRC-32 *checksum* is, and in bytes of its content."""
 
     name: str
     size: int
     content: int
+    checksum: int
 
 
 class Packer:
@@ -566,8 +579,10 @@ class Packer:
     def _pack(self, parcel: _Parcel) -> None:
         """Pack *parcel* and take it in: the work of one thread."""
         try:
+            unpacked = parcel.reserved
             self._join(parcel)
-            self._unpacked.give(parcel.reserved)
+            parcel.volume.shrink(parcel)
+            self._unpacked.give(unpacked)
             parcel.volume.settle(parcel)
         except BaseException as error:
             self._budget.fail(error)
@@ -612,4 +627,4 @@ class Packer:
 
 
 def _facts(volume: Volume) -> PackedVolume:
-    return PackedVolume(volume.name, volume.size, volume.content)
+    return PackedVolume(volume.name, volume.size, volume.content, volume.checksum)

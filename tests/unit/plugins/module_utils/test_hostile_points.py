@@ -325,7 +325,7 @@ def nested(where: str) -> bytes:
     blocks = [[0, len(head), "", _digest(head)], [len(head), len(block), "/srv", _digest(block)]]
     tail = {"entries": 1, "bytes": 0, "complete": True, "problems": [], "parts": [], "volumes": {}, "blocks": blocks}
     last = deep if where == "trailer" else gzip.compress(json.dumps({"trailer": tail}).encode())
-    return head + block + last + footer(len(head) + len(block))
+    return head + block + last + footer(len(head) + len(block), 0)
 
 
 def _digest(member: bytes) -> str:

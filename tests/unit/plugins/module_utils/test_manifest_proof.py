@@ -96,7 +96,8 @@ def with_trailer(local: Path, change: Callable[[Trailer], Trailer]) -> Path:
     offset, _line = trailer_at(local)
     packer = zlib.compressobj(4, zlib.DEFLATED, 31)
     line = change(open_manifest(local).trailer).to_line()
-    local.write_bytes(local.read_bytes()[:offset] + packer.compress(line) + packer.flush() + footer(offset))
+    member = packer.compress(line) + packer.flush()
+    local.write_bytes(local.read_bytes()[:offset] + member + footer(offset, zlib.crc32(member)))
     return local
 
 
@@ -120,24 +121,15 @@ def test_a_manifest_without_entries_has_no_flaw(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("masks", [(0xFF,), (1, 2, 4, 8, 16, 32, 64, 128)])
-def test_every_byte_that_is_flipped_is_found_unless_the_trailer_says_the_same(
-    tmp_path: Path, masks: tuple[int, ...]
-) -> None:
+def test_every_byte_that_is_flipped_is_found(tmp_path: Path, masks: tuple[int, ...]) -> None:
     local = written(tmp_path / "manifest")
     whole = local.read_bytes()
-    offset, line = trailer_at(local)
 
-    missed = []
     for at in range(len(whole)):
         mask = masks[at % len(masks)]
         local.write_bytes(whole[:at] + bytes([whole[at] ^ mask]) + whole[at + 1 :])
-        if not is_found(local):
-            missed.append(at)
-            assert offset + 10 <= at < len(whole) - FOOTER_SIZE, "elsewhere every bit counts"
-            assert trailer_at(local)[1] == line
 
-    assert len(missed) < len(whole) // 50
-    assert len(masks) > 1 or not missed
+        assert is_found(local)
 
 
 def test_a_byte_between_trailer_and_footer_is_found(tmp_path: Path) -> None:

@@ -1327,7 +1327,7 @@ class TestHostility:
         blocks = (*trailer.blocks[:2], trailer.blocks[2]._replace(offset=2**63 - 1), *trailer.blocks[3:])
         end = trailer.blocks[-1].offset + trailer.blocks[-1].length
         line = gzip.compress(replace(trailer, blocks=blocks).to_line())
-        manifest.write_bytes(manifest.read_bytes()[:end] + line + footer(end))
+        manifest.write_bytes(manifest.read_bytes()[:end] + line + footer(end, 0))
 
         recovered(job, "--point", "1", "--target", target, code=1)
 

@@ -17,6 +17,7 @@ import subprocess
 import tarfile
 import threading
 import typing as t
+import zlib
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
@@ -92,7 +93,8 @@ def packed(
     assert [volume.size for volume in started] == [len(content) for content in stored.values()]
     assert [volume.digest for volume in started] == [hashlib.sha256(c).hexdigest() for c in stored.values()]
     packer.stop()
-    assert packer.volumes == [PackedVolume(volume.name, volume.size, volume.content) for volume in started]
+    assert [volume.checksum for volume in started] == [zlib.crc32(content) for content in stored.values()]
+    assert packer.volumes == [PackedVolume(v.name, v.size, v.content, v.checksum) for v in started]
     assert packer.content == sum(volume.content for volume in started) == sum(map(len, contents))
     return stored, places
 
