@@ -130,7 +130,7 @@ def works_beside_small_files(
 
 def runs(options: argparse.Namespace) -> Runs:
     """Yield the works of one run after the other, each with everything made anew."""
-    for _ in range(options.runs):
+    for _run in range(options.runs):
         with stage(options.place, options.network) as at:
             yield works(at, options)
 

@@ -93,9 +93,15 @@ class Site:
 
     def restored(self, point: str = "latest", job: str = "nightly") -> Tree:
         """Restore a point into a new directory and return what then lies where the tree would be."""
+        with self.restoring(point, job) as top:
+            return tree_of(top)
+
+    @contextmanager
+    def restoring(self, point: str = "latest", job: str = "nightly") -> Iterator[Path]:
+        """Restore a point into a new directory, and give what lies where the tree would be."""
         with tempfile.TemporaryDirectory(dir=self.home) as directory:
             restore(self.registry, self.host, Wish(NAME, job, Path(directory), point=point), check_mode=False)
-            return tree_of(Path(directory) / self.source.relative_to("/"))
+            yield Path(directory) / self.source.relative_to("/")
 
     @property
     def job(self) -> Path:

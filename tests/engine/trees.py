@@ -75,16 +75,23 @@ def _node(top: Path, name: bytes, status: os.stat_result, names: dict[tuple[int,
         digest=hashlib.sha256(path.read_bytes()).hexdigest() if is_file else "",
         target=os.fsencode(path.readlink()) if kind == stat.S_IFLNK else b"",
         device=status.st_rdev,
-        xattrs=_xattrs(path) if kind in (stat.S_IFREG, stat.S_IFDIR) else (),
+        xattrs=_xattrs(path),
         names=tuple(names[status.st_dev, status.st_ino]) if kind != stat.S_IFDIR else (),
     )
 
 
 def _xattrs(path: Path) -> tuple[tuple[str, bytes], ...]:
     try:
-        return tuple((name, os.getxattr(path, name)) for name in sorted(os.listxattr(path)))
+        names = sorted(os.listxattr(path, follow_symlinks=False))
+        return tuple((name, os.getxattr(path, name, follow_symlinks=False)) for name in names)
     except OSError:
         return ()
+
+
+def room_of(top: Path) -> dict[bytes, int]:
+    """Return how many bytes of the disk every file at and below *top* takes, which may have holes."""
+    files = [path for path in top.rglob("*") if path.is_file() and not path.is_symlink()]
+    return {os.path.relpath(os.fsencode(path), os.fsencode(top)): path.stat().st_blocks * 512 for path in files}
 
 
 def contents_of(tree: Tree) -> dict[bytes, str]:
