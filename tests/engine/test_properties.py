@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import os
 import random
+import stat
 import typing as t
 from dataclasses import dataclass, field
 
 import pytest
 
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import Rules
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import Rules, path_bytes
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.points import open_manifest
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.retention import Policy
 from tests.engine.child import Strike
@@ -63,11 +64,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 class Kept(t.NamedTuple):
-    """What a restore point must hold: the tree, but for an *unread* file, and how much room files took."""
+    """What a restore point must hold: the tree, but for what is *unread*, and how much room files took."""
 
     tree: Tree
     room: dict[bytes, int]
-    unread: bytes | None
+    unread: frozenset[bytes] = frozenset()
 
 
 @dataclass
@@ -91,6 +92,18 @@ def content_of(job: Path) -> Content:
     return content
 
 
+def _but_for(unread: frozenset[bytes], tree: Tree) -> Tree:
+    """Return *tree* without what could not be read, whose names may have been others before."""
+    if not unread:
+        return tree
+    hidden = tuple(name + b"/" for name in unread)
+    return {
+        name: node._replace(names=())
+        for name, node in tree.items()
+        if name not in unread and not name.startswith(hidden)
+    }
+
+
 class Story:
     """A job whose tree and whose options change at random."""
 
@@ -102,7 +115,7 @@ class Story:
         has_large = self.chance.random() < 0.3
         self.wilderness = Wilderness(site.source, self.roots, self.chance, has_large=has_large)
         self.kept: dict[str, Kept] = {}
-        self.seqs: dict[str, int] = {}
+        self.newest = ""
         self.hours = 0.0
         self.last = 1
         self.wilderness.change(60)
@@ -113,14 +126,15 @@ class Story:
         """Change the tree, and back it up in a way that may differ from the one before."""
         self.wilderness.change(self.chance.choice(_CHANGES))
         self.hours += self.chance.choice((0, 1, 30, 30, 200, -100))
-        before = content_of(self.site.job) if self.seqs else Content()
+        before, there = (content_of(self.site.job), self.listed()) if self.kept else (Content(), [])
         options = self._options()
         unreadable = self.wilderness.readable_file() if self.chance.random() < 0.15 else None
         if unreadable is None:
             self._run_well(options)
         else:
             self._run_without(unreadable, options)
-        self._assert_last_ones_are_there()
+        assert_tidy(self.site.job)
+        assert {*there[max(0, len(there) + 1 - self.last) :], self.newest} <= set(self.listed())
         if self.structure == "deduplicated":
             self._assert_pool_is_within_bounds(before)
 
@@ -148,27 +162,31 @@ class Story:
 
         assert [warning for warning in outcome.warnings if _IN_THE_FUTURE not in warning] == []
         assert outcome.values["point"]["complete"]
-        self._keep(outcome.values["point"], Kept(wanted, room, None))
+        self._keep(outcome.values["point"], Kept(wanted, room))
 
     def _run_without(self, unreadable: Path, options: dict[str, Option]) -> None:
-        """Back up as one who may not read one of the files."""
+        """Back up as one who may not read one of the files, nor others that the tree may have."""
         mode = unreadable.stat().st_mode
         unreadable.chmod(0)
-        name = os.path.relpath(os.fsencode(unreadable), os.fsencode(self.site.source))
         wanted, room = self._now(options), room_of(self.site.source)
 
         with self.site.start(Strike(), AS_ONE_WHO_MAY_NOT_READ_ALL, **options) as run:
             result = run.result()
 
         unreadable.chmod(mode & 0o7777)
-        self._keep(result["point"], Kept(wanted, room, name))
+        point = result["point"]
+        problems = [
+            os.path.relpath(path_bytes(problem["path"]), bytes(self.site.source)) for problem in point["problems"]
+        ]
+        assert os.path.relpath(unreadable, self.site.source).encode("utf-8", "surrogateescape") in problems
+        self._keep(point, Kept(wanted, room, frozenset(problems)))
 
     def _now(self, options: dict[str, Option]) -> Tree:
         """Return the tree as the next restore point must hold it."""
         return self._within(tree_of(self.site.source), is_rule=bool(options["rules"].exclude))
 
     def _within(self, tree: Tree, *, is_rule: bool = False) -> Tree:
-        """Return what of *tree* lies below the roots, and is not left out where there is a rule."""
+        """Return what of *tree* lies below the roots, and is not left out by a rule; sockets always are."""
         roots = [os.fsencode(root) for root in self.roots]
 
         def stays(name: bytes) -> bool:
@@ -180,12 +198,12 @@ class Story:
         return {
             name: node._replace(names=tuple(other for other in node.names if stays(other)))
             for name, node in tree.items()
-            if stays(name)
+            if stays(name) and node.kind != stat.S_IFSOCK
         }
 
     def _keep(self, point: dict[str, t.Any], kept: Kept) -> None:
         self.kept[point["id"]] = kept
-        self.seqs[point["id"]] = point["seq"]
+        self.newest = point["id"]
 
     # -- what has to hold
 
@@ -194,26 +212,17 @@ class Story:
             kept = self.kept[run]
             with self.site.restoring(run) as top:
                 restored, room = self._within(tree_of(top)), room_of(top)
-            wanted = dict(kept.tree)
-            if kept.unread is not None:  # as it was read before, if it was
-                restored.pop(kept.unread, None)
-                wanted.pop(kept.unread, None)
-            assert restored == wanted
+            assert _but_for(kept.unread, restored) == _but_for(kept.unread, kept.tree)
             too_large = {name for name, size in room.items() if size > kept.room.get(name, size) + _SLACK}
             assert too_large == set()
 
     def listed(self) -> list[str]:
-        return [point.run for point in points_of(self.site.job)]
-
-    def _assert_last_ones_are_there(self) -> None:
-        assert_tidy(self.site.job)
-        assert set(sorted(self.seqs, key=lambda run: self.seqs[run])[-self.last :]) <= set(self.listed())
+        return [point.run for point in sorted(points_of(self.site.job), key=lambda point: point.seq)]
 
     def _assert_pool_is_within_bounds(self, before: Content) -> None:
         """Emptying is planned by what is live before the run, which then adds what it sends under its own id."""
         after = content_of(self.site.job)
-        run = self.listed()[-1]
-        added = sum(size for name, size in after.held.items() if run in name)
+        added = sum(size for name, size in after.held.items() if self.newest in name)
         assert sum(after.held.values()) <= 2 * before.live + added
 
 

@@ -90,8 +90,8 @@ def _xattrs(path: Path) -> tuple[tuple[str, bytes], ...]:
 
 def room_of(top: Path) -> dict[bytes, int]:
     """Return how many bytes of the disk every file at and below *top* takes, which may have holes."""
-    files = [path for path in top.rglob("*") if path.is_file() and not path.is_symlink()]
-    return {os.path.relpath(os.fsencode(path), os.fsencode(top)): path.stat().st_blocks * 512 for path in files}
+    files = [path for path in top.rglob("*") if stat.S_ISREG(path.lstat().st_mode)]
+    return {os.path.relpath(os.fsencode(path), os.fsencode(top)): path.lstat().st_blocks * 512 for path in files}
 
 
 def contents_of(tree: Tree) -> dict[bytes, str]:

@@ -6,16 +6,16 @@
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import stat
 import struct
 import typing as t
 from contextlib import suppress
-from pathlib import Path
 
 if t.TYPE_CHECKING:
+    import random
     from collections.abc import Callable
+    from pathlib import Path
 
 LEFT_OUT = ("*.tmp", "/skipped")  # lines of a .gitignore; `is_left_out` says the same in other words
 
@@ -225,8 +225,8 @@ class Wilderness:
 
 
 def _is_file(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink()
+    return stat.S_ISREG(path.lstat().st_mode)
 
 
 def _is_directory(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
+    return stat.S_ISDIR(path.lstat().st_mode)
