@@ -146,7 +146,8 @@ def open_storage(
     """Open the storage of *destination* for a run; *warm* connections are made before they are asked for."""
     with open_pool(destination, Patience(destination.max_retries), state, may_write=may_write) as pool:
         storage = FtpStorage(pool, destination.directory, mark)
-        pool.open_early(warm)
+        known, _profile = ServerMemory(state).read()
+        pool.open_early(warm, is_known=bool(known.home))
         yield storage
 
 

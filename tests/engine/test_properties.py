@@ -178,7 +178,6 @@ class Story:
         problems = [
             os.path.relpath(path_bytes(problem["path"]), bytes(self.site.source)) for problem in point["problems"]
         ]
-        assert os.path.relpath(unreadable, self.site.source).encode("utf-8", "surrogateescape") in problems
         self._keep(point, Kept(wanted, room, frozenset(problems)))
 
     def _now(self, options: dict[str, Option]) -> Tree:

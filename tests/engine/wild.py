@@ -100,7 +100,10 @@ class Wilderness:
         return self._directory() / f"{name}{self._chance.choice(('', '', '1', '2'))}"
 
     def _any(self) -> Path:
-        return self._chance.choice(self._all() or self._roots)
+        everything = self._all()
+        if not everything:
+            raise FileNotFoundError("there is nothing that could be changed")
+        return self._chance.choice(everything)
 
     def _file(self) -> Path:
         files = [path for path in self._all() if _is_file(path)]
@@ -113,12 +116,11 @@ class Wilderness:
         return self._chance.choice([self._chance.randbytes(size), b"text " * (size // 5)])
 
     def _write(self) -> None:
-        path = self._chance.choice([self._new(), self._file()])
-        if not path.is_symlink():
-            path.write_bytes(self._content())
+        _put(self._chance.choice([self._new(), self._file()]), self._content())
 
     def _append(self) -> None:
-        with self._file().open("ab") as file:
+        with self._file().open("r+b") as file:
+            file.seek(0, os.SEEK_END)
             file.write(self._content())
 
     def _overwrite(self) -> None:
@@ -129,18 +131,16 @@ class Wilderness:
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
     def _copy(self) -> None:
-        shutil.copyfile(self._file(), self._new())
+        _put(self._new(), self._file().read_bytes())
 
     def _bring_back(self) -> None:
         """Write what was removed once."""
         if self._removed:
-            self._new().write_bytes(self._chance.choice(self._removed))
+            _put(self._new(), self._chance.choice(self._removed))
 
     def _make_sparse(self) -> None:
         path = self._new()
-        if path.exists() or path.is_symlink():
-            return
-        with path.open("wb") as file:
+        with path.open("xb") as file:
             for number in range(self._chance.randrange(3)):
                 file.seek(number * _HOLE + self._chance.choice((0, 4096, _HOLE // 2)))
                 file.write(self._chance.randbytes(self._chance.choice((10, 5000))))
@@ -161,8 +161,6 @@ class Wilderness:
 
     def _remove(self) -> None:
         path = self._any()
-        if path in self._roots:
-            return
         if _is_directory(path):
             shutil.rmtree(path)
             return
@@ -173,8 +171,6 @@ class Wilderness:
     def _turn(self) -> None:
         """Make a file of a directory, or the other way around."""
         path = self._any()
-        if path in self._roots:
-            return
         if _is_directory(path):
             shutil.rmtree(path)
             path.write_bytes(self._content())
@@ -222,6 +218,12 @@ class Wilderness:
         entries = ((1, 6, nobody), (2, 4, 12345), (4, 4, nobody), (16, 4, nobody), (32, 4, nobody))
         value = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
         os.setxattr(self._any(), "system.posix_acl_access", value)
+
+
+def _put(path: Path, content: bytes) -> None:
+    """Write *content* to the file *path*, unless something else lies there: nobody reads what is written to a FIFO."""
+    if not os.path.lexists(path) or _is_file(path):
+        path.write_bytes(content)
 
 
 def _is_file(path: Path) -> bool:

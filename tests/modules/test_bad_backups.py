@@ -109,8 +109,10 @@ def test_a_max_age_older_than_the_calendar_is_as_good_as_for_ever(declared: Host
 
 def test_options_that_ansible_itself_refuses(untouched: Host) -> None:
     for changes, named in (
-        ({"structure": "deduplicated"}, ["structure", "incremental, full"]),
-        ({"compression": "zip"}, ["compression", "gzip, none"]),
+        ({"structure": "differential"}, ["structure", "incremental, full, deduplicated"]),
+        ({"compression": "zip"}, ["compression", "gzip, zstd, none"]),
+        ({"on_problem": "ignore"}, ["on_problem", "warn, fail"]),
+        ({"verify": "none"}, ["verify", "size, readback"]),
         ({"retention": {"first": 1}}, ["retention", "first"]),
         ({"paths": None}, ["paths"]),
     ):

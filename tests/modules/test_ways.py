@@ -174,7 +174,7 @@ def test_a_server_that_stays_busy_ends_a_run_with_its_words_and_the_number_of_at
 ) -> None:
     server = serve()
     host = make_host(server.facts)
-    host.do(host.destination(max_retries=2))
+    host.do(host.destination(max_retries=2, max_connections=1))
     server.plan(Fault(CONNECT, Answer("421 Too many connections (3) from this IP"), times=0))
 
     refusal(host, host.backup(), "busy", "Too many connections (3)", "It was tried 2 times.")

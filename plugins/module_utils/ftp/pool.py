@@ -10,7 +10,7 @@ import threading
 import time
 import typing as t
 from collections import deque
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ..errors import (
@@ -167,13 +167,16 @@ class ConnectionPool:
                     continue  # there are others to wait for
                 began = began or self._patience.clock()
                 failed += 1
-                with self._changed:
-                    self.reports.failed += 1
-                    self.reports.last_failure = str(error)
+                self._note_failure(error)
                 self._patience.wait(failed, began, error)
             except BaseException:
                 self._gave_up_place(found, None)
                 raise
+
+    def _note_failure(self, error: StorageError) -> None:
+        with self._changed:
+            self.reports.failed += 1
+            self.reports.last_failure = str(error)
 
     def before_login(self) -> None:
         """Wait until no other thread is the first to log in; raise if the one that was is not let in."""
@@ -297,20 +300,29 @@ class ConnectionPool:
             idle, self._idle = self._idle, []
             return idle
 
-    def open_early(self, count: int) -> None:
-        """Log in *count* sessions at once in the background, so that the first work finds them ready."""
+    def open_early(self, count: int, *, is_known: bool = True) -> None:
+        """Log in *count* sessions at once in the background, so that the first work finds them ready.
+
+        Of a server that is not known to let us in, the others wait for the first one before they even connect.
+        """
         wanted = count if not self._limit else min(count, self._limit)
         if wanted:
-            self._early = threading.Thread(target=self._warm_up, args=(wanted,), name="early", daemon=True)
+            self._early = threading.Thread(target=self._warm_up, args=(wanted, is_known), name="early", daemon=True)
             self._early.start()
 
-    def _warm_up(self, wanted: int) -> None:
+    def _warm_up(self, wanted: int, is_known: bool) -> None:  # noqa: FBT001 - a thread takes its arguments so
         others = [threading.Thread(target=self._open_another, daemon=True) for _number in range(wanted - 1)]
-        for thread in others:
+        for thread in others if is_known else ():
             thread.start()
         # What fails here fails again, in sight, for whoever needs the session.
-        with suppress(StorageError), self.session():
-            pass
+        try:
+            with self.session():
+                pass
+        except StorageError:
+            others = others if is_known else []
+        else:
+            for thread in () if is_known else others:
+                thread.start()
         for thread in others:
             thread.join()
 
@@ -328,7 +340,8 @@ class ConnectionPool:
         try:
             lent = self._new(place)
         except StorageError as error:
-            self._gave_up_place(place, error)
+            if not self._gave_up_place(place, error):
+                self._note_failure(error)
         else:
             self._give_back(lent)
         finally:
