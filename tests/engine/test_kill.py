@@ -34,7 +34,7 @@ if t.TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(3600)  # with --soak each of them takes minutes
 
-_SAMPLED, _IN_FULL = 2, 24
+_SAMPLED, _IN_FULL = 3, 24
 _CHAINS_IN_FULL = 60
 _SAMPLED_CHAINS = ("deduplicated", "ring", "healing")
 _LONGEST_CHAIN = 3

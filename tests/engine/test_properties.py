@@ -126,7 +126,7 @@ class Story:
         """Change the tree, and back it up in a way that may differ from the one before."""
         self.wilderness.change(self.chance.choice(_CHANGES))
         self.hours += self.chance.choice((0, 1, 30, 30, 200, -100))
-        before, there = (content_of(self.site.job), self.listed()) if self.kept else (Content(), [])
+        before, there = (content_of(self.site.job), self.countable()) if self.kept else (Content(), [])
         options = self._options()
         unreadable = self.wilderness.readable_file() if self.chance.random() < 0.15 else None
         if unreadable is None:
@@ -211,12 +211,18 @@ class Story:
             kept = self.kept[run]
             with self.site.restoring(run) as top:
                 restored, room = self._within(tree_of(top)), room_of(top)
-            assert _but_for(kept.unread, restored) == _but_for(kept.unread, kept.tree)
-            too_large = {name for name, size in room.items() if size > kept.room.get(name, size) + _SLACK}
-            assert too_large == set()
+            read = _but_for(kept.unread, kept.tree)
+            assert _but_for(kept.unread, restored) == read
+            assert {name for name in read.keys() & room.keys() if room[name] > kept.room[name] + _SLACK} == set()
 
     def listed(self) -> list[str]:
         return [point.run for point in sorted(points_of(self.site.job), key=lambda point: point.seq)]
+
+    def countable(self) -> list[str]:
+        """Return the restore points that retention counts: in a ring, the newest of each slot."""
+        points = sorted(points_of(self.site.job), key=lambda point: point.seq)
+        newest = {point.pool if self.structure == "incremental" else point.run: point.run for point in points}
+        return [point.run for point in points if point.run in newest.values()]
 
     def _assert_pool_is_within_bounds(self, before: Content) -> None:
         """Emptying is planned by what is live before the run, which then adds what it sends under its own id."""
