@@ -11,11 +11,11 @@ import stat
 import typing as t
 from collections import deque
 
-from .native.cuts import MAX_SEGMENT, segments
+from .native.cuts import MAX_SEGMENT, Cutter
 from .native.entries import FILE, HARD_LINK, Entry, Place, order_key
 from .native.volumes import PendingPlace
 from .scan import UNKNOWN, Found, entry_of, entry_of_open, inode_of, is_below, open_found, told
-from .sparse import extents_of, may_be_sparse, readers
+from .sparse import extents_of, may_be_sparse, reader_of
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,6 +24,7 @@ if t.TYPE_CHECKING:
     from .native.pool import ContentTable
     from .native.volumes import Packer
     from .scan import Note
+    from .storage import Buffer
 
     AnyPlace = t.Union[Place, PendingPlace]
 
@@ -114,6 +115,7 @@ class Collector:
         self._note = note
         self._condition = condition
         self._table = table
+        self._cutter = Cutter()
         self._queue: deque[tuple[Entry, list[AnyPlace]]] = deque()
         self._pending: dict[str, PendingPlace] = {}
         self._linked: dict[str, tuple[Entry, list[AnyPlace]]] = {}
@@ -239,7 +241,8 @@ class Collector:
         places: list[AnyPlace] = []
         digests: list[str] = []
         size = 0
-        for part, content in enumerate(segments(readers(descriptor, extents, status.st_size)), 1):
+        read_into = reader_of(descriptor, extents, status.st_size)
+        for part, content in enumerate(self._cutter.segments(read_into), 1):
             digest = hashlib.sha256(content).hexdigest()
             size += len(content)
             digests.append(digest)
@@ -265,7 +268,7 @@ class Collector:
         )
 
     def _place_of(
-        self, entry: Entry, content: bytes, digest: str, part: int, known: dict[tuple[str, int], Place]
+        self, entry: Entry, content: Buffer, digest: str, part: int, known: dict[tuple[str, int], Place]
     ) -> AnyPlace:
         """Return where *content* lies, or will lie; it is packed unless it is known."""
         place: AnyPlace | None = known.get((digest, len(content)))

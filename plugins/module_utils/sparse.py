@@ -9,6 +9,7 @@ Source: ``docs/format.md``, section 3, `map`.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import typing as t
 
@@ -75,39 +76,30 @@ def _content(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
         yield start, stop
 
 
-def readers(descriptor: int, extents: Extents, size: int) -> Callable[[int], bytes]:
+def reader_of(descriptor: int, extents: Extents, size: int) -> Callable[[memoryview], int]:
     """Return what reads the content of an open file from its beginning on: that of its *extents*, if it has any.
 
-    It gives as many bytes as it is asked for, or what is left of the first *size* bytes, and in the end none. The
-    content of a file that has become shorter ends earlier.
+    It fills what it is given, or the beginning of that, and returns how many bytes there are: of the first *size* bytes
+    of the file, and in the end none. The content of a file that has become shorter ends earlier. The position of
+    *descriptor* is another one afterwards.
     """
-    return _Reader(descriptor, extents or ((0, size),)).read
+    return _Reader(descriptor, extents or ((0, size),)).read_into
 
 
 class _Reader:
     """Reads pieces of a file as if they were one."""
 
     def __init__(self, descriptor: int, extents: Extents) -> None:
-        self._descriptor = descriptor
+        self._file = io.FileIO(descriptor, closefd=False)
         self._extents = iter(extents)
-        self._offset = 0
         self._left = 0
 
-    def read(self, limit: int) -> bytes:
-        pieces = []
-        while limit > 0 and self._has_more():
-            piece = os.pread(self._descriptor, min(limit, self._left), self._offset)
-            if not piece:
-                self._extents = iter(())
-                self._left = 0
-                break
-            pieces.append(piece)
-            limit -= len(piece)
-            self._offset += len(piece)
-            self._left -= len(piece)
-        return b"".join(pieces)
-
-    def _has_more(self) -> bool:
+    def read_into(self, view: memoryview) -> int:
         if not self._left:
-            self._offset, self._left = next(self._extents, (0, 0))
-        return self._left > 0
+            offset, self._left = next(self._extents, (0, 0))
+            self._file.seek(offset)
+        count = self._file.readinto(view[: self._left])
+        if not count:
+            self._extents = iter(())
+        self._left = self._left - count if count else 0
+        return count

@@ -17,11 +17,17 @@ if t.TYPE_CHECKING:
 
 MIN_SEGMENT = 1024 * 1024
 MAX_SEGMENT = 8 * 1024 * 1024
+_READ_SIZE = 256 * 1024
 _PAIRS = 11
 #: What text has little of and other bytes have much of: else text, where the digit is frequent, would be cut too often.
 _SELDOM_IN_TEXT = b"[^2-8e-oE-O -)]" * 4
 _EVEN = b"[%s]" % b"".join(b"\\x%02x" % byte for byte in range(0, 256, 2))
 _ODD = b"[%s]" % b"".join(b"\\x%02x" % byte for byte in range(1, 256, 2))
+
+
+def _gaps(number: int) -> tuple[int, int]:
+    """Return how many bytes stand between the two of a pair, and how many behind them."""
+    return 3 * number % 7, 5 * number % 11
 
 
 def _pair(number: int) -> bytes:
@@ -30,48 +36,48 @@ def _pair(number: int) -> bytes:
     That two such bytes are alike is as likely as not in any data, whatever is frequent there; and the ways differ, so
     that what a format repeats cannot meet all pairs alike.
     """
-    between = b".{%d}" % (3 * number % 7)
-    behind = b".{%d}" % (5 * number % 11)
+    between, behind = (b".{%d}" % gap for gap in _gaps(number))
     return b"(?:" + _EVEN + between + _EVEN + b"|" + _ODD + between + _ODD + b")" + behind
 
 
 #: A cut falls behind a match: a digit 1, which the search leaps to, four bytes, and pairs that all have to be alike.
 CUT = re.compile(b"1" + _SELDOM_IN_TEXT + b"".join(_pair(number) for number in range(_PAIRS)), re.DOTALL)
+_CUT_LENGTH = 5 + sum(2 + sum(_gaps(number)) for number in range(_PAIRS))
 
 
-def segments(read: Callable[[int], bytes]) -> Iterator[bytes]:
-    """Yield the segments of what ``read(size)`` gives, which returns up to *size* bytes and none at the end.
+class Cutter:
+    """Cuts contents into segments, one content after the other, in the same piece of memory for them all."""
 
-    They are the same however much is returned at a time. No more than twice the longest segment is held.
-    """
-    rest = b""
-    while True:
-        buffer = _filled(rest, read)
-        is_last = len(buffer) < MAX_SEGMENT
-        start = 0
-        while start < len(buffer) and (is_last or len(buffer) - start >= MAX_SEGMENT):
-            end = _end_of_segment(buffer, start)
-            yield buffer[start:end]
-            start = end
-        if is_last:
-            return
-        rest = buffer[start:]
+    def __init__(self) -> None:
+        self._buffer = bytearray(MAX_SEGMENT + _READ_SIZE)
 
+    def segments(self, read_into: Callable[[memoryview], int]) -> Iterator[memoryview]:
+        """Yield the segments of what ``read_into(view)`` reads, which returns how many bytes, and 0 at the end.
 
-def _end_of_segment(buffer: bytes, start: int) -> int:
-    """Return where the segment ends that begins at *start*, of which the longest one lies in *buffer* if it goes on."""
-    limit = min(start + MAX_SEGMENT, len(buffer))
-    found = CUT.search(buffer, start + MIN_SEGMENT, limit)
-    return found.end() if found else limit
+        They are the same however much is read at a time. Each is there until the next one is asked for.
+        """
+        view = memoryview(self._buffer)
+        filled = 0
+        search_from = MIN_SEGMENT
+        while True:
+            end = self._end_of_segment(search_from, filled)
+            if end is None:
+                count = read_into(view[filled : filled + _READ_SIZE])
+                if count:
+                    search_from = max(MIN_SEGMENT, filled - _CUT_LENGTH + 1)  # whatever begins before was searched
+                    filled += count
+                    continue
+                end = filled
+            if not end:
+                return
+            yield view[:end]
+            filled -= end
+            view[:filled] = view[end : end + filled]
+            search_from = MIN_SEGMENT
 
-
-def _filled(rest: bytes, read: Callable[[int], bytes]) -> bytes:
-    """Return *rest* with what follows it, at least one longest segment unless the content ends."""
-    pieces, size = [rest], len(rest)
-    while size < MAX_SEGMENT:
-        piece = read(2 * MAX_SEGMENT - size)
-        if not piece:
-            break
-        pieces.append(piece)
-        size += len(piece)
-    return b"".join(pieces) if len(pieces) > 1 else rest
+    def _end_of_segment(self, search_from: int, filled: int) -> int | None:
+        """Return where the segment at the beginning of the buffer ends, if the *filled* part of it tells."""
+        found = CUT.search(self._buffer, search_from, min(filled, MAX_SEGMENT))
+        if found:
+            return found.end()
+        return MAX_SEGMENT if filled >= MAX_SEGMENT else None

@@ -13,7 +13,6 @@ help, the oldest first, and give back what they hold.
 
 from __future__ import annotations
 
-import bisect
 import hashlib
 import mmap
 import os
@@ -50,7 +49,7 @@ _IN_FLIGHT = 4  # volumes of which not as many fit into memory are spooled, and 
 _SLAB_SIZE = 1024 * 1024
 _READ_SIZE = 256 * 1024
 _CLOSED = -1
-_PIECES_SENT_ALONE = 3  # head, content and padding of one large segment; more are joined, a TLS record each is slow
+_PIECES_STORED_ALONE = 3  # head, content and padding of one large segment; many small ones are faster joined
 
 
 class Budget:
@@ -157,41 +156,11 @@ class _Store(t.Protocol):
         """Forget all; nobody reads any more."""
 
 
-class _Pieces:
-    """Keeps in memory what it is given, as it is."""
-
-    def __init__(self) -> None:
-        self._pieces: list[Buffer] = []
-        self._starts: list[int] = []
-        self._size = 0
-
-    def append(self, pieces: list[Buffer]) -> int:
-        before = self._size
-        for piece in pieces:
-            if not len(piece):
-                continue
-            self._pieces.append(piece)
-            self._starts.append(self._size)
-            self._size += len(piece)
-        return self._size - before
-
-    def read(self, start: int, end: int) -> Iterator[Buffer]:
-        number = bisect.bisect_left(self._starts, start)
-        while start < end:
-            piece = self._pieces[number]
-            yield piece
-            start += len(piece)
-            number += 1
-
-    def close(self) -> None:
-        self._pieces = []
-
-
 class _Slabs:
     """Keeps in memory copies of what it is given, in pieces of one size that serve one volume after another.
 
-    What packers give back has all sizes. Keeping that as it is scatters the memory so much that it takes up to twice as
-    much of it, and every page that is new costs more time than the copy.
+    What comes has all sizes. Keeping that as it is scatters the memory so much that it takes up to twice as much of it,
+    and every page that is new costs more time than the copy.
     """
 
     def __init__(self, idle: list[mmap.mmap]) -> None:
@@ -484,7 +453,10 @@ class Packer:
         return [*self._finished, *map(_facts, self._unfinished)]
 
     def add(self, entry: Entry, content: Buffer, digest: str, part: int = 0) -> PendingPlace:
-        """Append *content*, a segment of *entry* (its *part*, counted from 1, or its whole), and return its place."""
+        """Append *content*, a segment of *entry* (its *part*, counted from 1, or its whole), and return its place.
+
+        Content that is not bytes may change once this returns.
+        """
         length = len(content)
         name = entry.path.lstrip(b"/")
         if part:
@@ -505,7 +477,11 @@ class Packer:
         if parcel is None or self._frame_size + size > FRAME_SIZE:
             parcel = self._open_frame(size)
         volume = parcel.volume
-        parcel.pieces += (head, content, tar.padding(length))
+        pieces = (head, content, tar.padding(length))
+        if isinstance(content, bytes) or (self._threads is None and self._frame_size + size >= FRAME_SIZE):
+            parcel.pieces += pieces  # if not bytes, they are stored before this call returns
+        else:
+            parcel.pieces.append(b"".join(pieces))
         if self._is_plain:
             place = PendingPlace(Frame(volume, self._packed + len(head), length), 0, length, digest)
         else:
@@ -558,7 +534,7 @@ class Packer:
         if self._spool is not None:
             self._spooled.take(1)
             return _Spool(self._spool, self._spooled)
-        return _Pieces() if self._is_plain else _Slabs(self._idle)
+        return _Slabs(self._idle)
 
     def _start_volume(self, volume: Volume) -> None:
         self._is_started = True
@@ -591,7 +567,7 @@ class Packer:
 
     def _join(self, parcel: _Parcel) -> None:
         """Make as few pieces of those of *parcel* as is worth it, packed."""
-        if not self._is_plain or len(parcel.pieces) > _PIECES_SENT_ALONE:
+        if not self._is_plain or len(parcel.pieces) > _PIECES_STORED_ALONE:
             content = b"".join(parcel.pieces)
             parcel.pieces.clear()  # not only once it is packed: there are enough copies of it
             parcel.pieces += self._codec.pack(content)

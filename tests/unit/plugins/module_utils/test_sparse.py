@@ -21,11 +21,11 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.sparse import (
     SMALLEST_HOLE,
     extents_of,
     may_be_sparse,
-    readers,
+    reader_of,
 )
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 BLOCK = 4096
 HOLE = SMALLEST_HOLE
@@ -73,10 +73,14 @@ def content_of(length: int) -> bytes:
 
 
 def read_all(descriptor: int, extents: tuple[tuple[int, int], ...], size: int, limit: int = 100_000) -> bytes:
-    read = readers(descriptor, extents, size)
-    pieces = list(iter(lambda: read(limit), b""))
-    assert all(len(piece) == limit for piece in pieces[:-1])
-    return b"".join(pieces)
+    read_into = reader_of(descriptor, extents, size)
+    return b"".join(iter(lambda: read(read_into, limit), b""))
+
+
+def read(read_into: Callable[[memoryview], int], limit: int) -> bytes:
+    content = bytearray(limit)
+    count = read_into(memoryview(content))
+    return bytes(content[:count])
 
 
 # where the content lies
@@ -237,21 +241,22 @@ def test_where_the_descriptor_stands_does_not_matter(directory: Path) -> None:
 @pytest.mark.parametrize("extents", [(), ((0, HOLE), (2 * HOLE, HOLE), (4 * HOLE, HOLE))])
 def test_a_file_that_became_shorter_ends_there(directory: Path, extents: tuple[tuple[int, int], ...]) -> None:
     with sparse(directory / "file", [(0, 5 * HOLE)]) as file:
-        read = readers(file.descriptor, extents, 5 * HOLE)
-        first = read(10)
+        read_into = reader_of(file.descriptor, extents, 5 * HOLE)
+        first = read(read_into, 10)
         os.ftruncate(file.descriptor, 100)
 
-        rest = read(10 * HOLE)
+        rest = read(read_into, 10 * HOLE)
+        assert read(read_into, 1) == b""
         os.ftruncate(file.descriptor, 5 * HOLE)
 
         assert first + rest == content_of(5 * HOLE)[:100]
-        assert read(1) == b""
+        assert read(read_into, 1) == b""
 
 
 def test_an_error_of_reading_is_raised(directory: Path) -> None:
     directory_itself = os.open(directory, os.O_RDONLY)
     try:
         with pytest.raises(IsADirectoryError):
-            readers(directory_itself, (), 100)(10)
+            read(reader_of(directory_itself, (), 100), 10)
     finally:
         os.close(directory_itself)

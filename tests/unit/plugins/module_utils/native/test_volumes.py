@@ -250,6 +250,34 @@ def test_volumes_that_were_released_are_still_known_by_their_sizes() -> None:
     assert len(packer._unfinished) < 3
 
 
+@each_compression
+@pytest.mark.parametrize("with_digests", [False, True])
+@pytest.mark.parametrize("size", [1, 700 * KIB, 2 * MIB])
+def test_what_is_no_bytes_may_be_changed_once_it_is_added(
+    compression: str,
+    with_digests: bool,  # noqa: FBT001 - given by pytest
+    size: int,
+) -> None:
+    started: list[Volume] = []
+    packer = Packer(compression, name_of(compression), started.append, Budget(MEMORY_BUDGET), with_digests=with_digests)
+    buffer = bytearray(size)
+
+    places = []
+    for number in range(4):
+        buffer[:] = NOISE[number : number + size]
+        places.append(packer.add(entry(number), memoryview(buffer), "").place)
+    buffer[:] = bytes(size)
+    packer.close_volume()
+    packer.stop()
+
+    (volume,) = started
+    stored = stored_bytes(volume)
+    for number, place in enumerate(pending(with_digest=False) for pending in places):
+        frame = stored[place.offset : place.offset + place.length]
+        content = unpack(place.volume, memoryview(frame))[place.start : place.start + size]
+        assert content == NOISE[number : number + size]
+
+
 # memory
 
 
@@ -371,7 +399,7 @@ def test_a_volume_whose_upload_has_caught_up_is_ended_when_memory_does_not_come(
         "none", name_of("none"), started.append, Budget(8 * MIB), volume_size=5 * MIB, clock=every_look_is_late
     )
     for number in range(6):
-        packer.add(entry(number), NOISE[:MIB], "")
+        packer.add(entry(number), NOISE[: MIB - tar.BLOCK], "")  # with its header, what memory is kept in pieces of
     slow, caught_up = started
     producer = Producer(packer, [NOISE[: 2 * MIB]])
 
