@@ -93,6 +93,10 @@ class Holding:
     is_new: bool
 
 
+_WAY_OUT = (
+    "Nothing is deleted in this job until that is mended, or the restore point is given up by restore_point with"
+    " state: absent and force: true."
+)
 NOTHING = Known(PointListing((), (), (), ()), (), (), ())
 
 
@@ -151,7 +155,7 @@ class OpenJob:
             else:
                 damaged.append(str(point))
         checkpoints = [point for point in found[len(listing.points) :] if isinstance(point, ReadPoint)]
-        self.warnings = [f"{sentence} Nothing is deleted in this job until that is mended." for sentence in damaged]
+        self.warnings = [f"{sentence} {_WAY_OUT}" for sentence in damaged]
         future = [point for point in points if point.header.started > self.job.started]
         if future:
             self.warnings.append(

@@ -32,7 +32,7 @@ if t.TYPE_CHECKING:
 
     from .jobs import Holding, Known
     from .native.lock import JobLock
-    from .native.points import JobFile, PointListing, ReadPoint
+    from .native.points import JobFile, PointListing, ReadPoint, StoredPoint
     from .registry import Host, Registry
     from .storage import Storage
 
@@ -56,15 +56,26 @@ class Which:
 
 @dataclass(frozen=True)
 class Plan:
-    """The restore points that a job is to have, the id of the one that is meant, and what the user should know."""
+    """The restore points that a job is to have, the id of the one that is meant, and what the user should know.
+
+    *given_up* is one that cannot be read and is to go, too.
+    """
 
     run: str
     points: tuple[ReadPoint, ...]
     warnings: tuple[str, ...] = ()
+    given_up: StoredPoint | None = None
+
+    def changes(self, known: Known) -> bool:
+        """Tell whether it is not what is *known*."""
+        return self.points != known.points or self.given_up is not None
 
 
 def ensure_absent(registry: Registry, host: Host, which: Which, *, force: bool, check_mode: bool) -> Outcome:
-    """Remove the restore point, with what only it needs; it takes *force* to leave the job without any good one."""
+    """Remove the restore point, with what only it needs.
+
+    It takes *force* to leave the job without any good one, and to give up one whose manifest cannot be read.
+    """
     if which.point == LATEST:
         raise UsageError(
             f"The restore point to be removed is not named: {LATEST} may be another one by now, so give its id."
@@ -109,24 +120,39 @@ def _is_id(text: str) -> bool:
 def _plan_absence(which: Which, open_job: OpenJob, known: Known, *, force: bool) -> Plan:
     """Return what is left without the restore point, which may not be there."""
     job = open_job.job.name
-    is_listed = any(stored.run == which.point for stored in known.listing.points)
-    if is_listed and known.damaged:
-        raise DamageError(
-            f"{' '.join(known.damaged[:_TOLD])} Nothing is deleted in the job {job!r} until that is mended, so the"
-            f" restore point {which.point} stays."
-        )
     point = _found(known, which.point)
+    if known.damaged:
+        stored = next((stored for stored in known.listing.points if stored.run == which.point), None)
+        if stored is None:
+            return Plan(which.point, known.points)
+        damage = " ".join(known.damaged[:_TOLD])
+        if point is not None:
+            raise DamageError(
+                f"{damage} Nothing else is deleted in the job {job!r} until that is mended or given up, so the restore"
+                f" point {which.point} stays."
+            )
+        _require_unprotected(stored, job)
+        if not force:
+            raise DamageError(
+                f"{damage} What the restore point {which.point} of the job {job!r} holds cannot be told: if it is to be"
+                " given up, say force: true."
+            )
+        return Plan(which.point, known.points, given_up=stored)
     if point is None:
         return Plan(which.point, known.points)
-    if point.stored.is_protected:
-        raise UsageError(
-            f"The restore point {which.point} of the job {job!r} is protected: take the protection off first, by"
-            " protected: false."
-        )
+    _require_unprotected(point.stored, job)
     others = tuple(other for other in known.points if other is not point)
     if not force:
         _require_another(open_job, known.listing, point, others)
     return Plan(which.point, others)
+
+
+def _require_unprotected(stored: StoredPoint, job: str) -> None:
+    if stored.is_protected:
+        raise UsageError(
+            f"The restore point {stored.run} of the job {job!r} is protected: take the protection off first, by"
+            " protected: false."
+        )
 
 
 def _require_another(open_job: OpenJob, listing: PointListing, point: ReadPoint, others: Sequence[ReadPoint]) -> None:
@@ -228,7 +254,7 @@ class _Change:
         """Make the job as it is to be; where it is so already, and nothing was broken off, nobody is locked out."""
         known, plan = self._planned()
         state = self._job.state
-        if plan.points == known.points and state.is_clean():
+        if not plan.changes(known) and state.is_clean():
             return _outcome(known, plan, self._open.warnings)
         with ExitStack() as stack:
             stack.enter_context(state.lock(self._job.name))
@@ -269,6 +295,8 @@ class _Change:
         with self._open.lost_lock_told(holding.lock, _NOTHING_CHANGED):
             self._remove(left, plan, holding.lock)
             self._mark(left, plan, holding.lock)
+            if plan.given_up is not None:
+                is_clean = self._give_up(left, plan.given_up, holding.lock)
         self._open.cache.keep_only([point.stored for point in (*plan.points, *left.checkpoints)])
         self._open.index(holding.file.structure, plan.points)
         return known, plan, is_clean
@@ -285,6 +313,18 @@ class _Change:
         in_use = {point.pool for point in plan.points}
         for pool in sorted({point.pool for point in doomed} & in_use & set(known.listing.broken_pools)):
             self._forget_damage(pool, kept)
+
+    def _give_up(self, known: Known, stored: StoredPoint, lock: JobLock) -> bool:
+        """Remove a restore point that cannot be read, and tell whether nothing is left of it.
+
+        What it names is known once all others can be read: it is what nothing else names.
+        """
+        lock.prove(_NOTHING_CHANGED)
+        generations = [other.path for other in known.listing.superseded if other.run == stored.run]
+        self._storage.delete(generations)
+        self._storage.delete([stored.path])
+        left = self._open.look()
+        return self._open.sweep(left, left.checkpoints, is_clean=False)
 
     def _forget_damage(self, pool: str, kept: Iterable[ReadPoint]) -> None:
         """Strike from the note of what is broken in *pool* what nothing names any more."""
@@ -330,10 +370,14 @@ def _outcome(known: Known, plan: Plan, warnings: Sequence[str]) -> Outcome:
         for point in _missing_in(plan.points, known.points)
     ]
     described = None if meant is None else {**describe(meant), "protected": meant.stored.is_protected}
+    before = _shown_points(known.points)
+    if plan.given_up is not None:
+        pruned.append({"id": plan.given_up.run, "seq": plan.given_up.seq, "reason": "asked for"})
+        before[f"{plan.given_up.seq:06d} {plan.given_up.run}"] = "cannot be read"
     return Outcome(
-        changed=plan.points != known.points,
+        changed=plan.changes(known),
         values={"point": described, "pruned": pruned},
-        before=_shown_points(known.points),
+        before=dict(sorted(before.items())),
         after=_shown_points(plan.points),
         warnings=(*warnings, *plan.warnings),
     )

@@ -71,7 +71,9 @@ options:
     description:
       - Whether to remove the restore point even if the job then has no other one that is complete and whole, as far as
         is known.
-      - It removes neither what is protected nor anything from a job with damage that stops all removal.
+      - It also takes it to give up a restore point whose manifest cannot be read. While there is one, nothing else is
+        removed from the job, for what it needs cannot be told. Once it is gone, what it left is removed as well.
+      - It does not remove what is protected.
       - Has a meaning only with O(state=absent).
     type: bool
     default: false

@@ -28,13 +28,16 @@ if t.TYPE_CHECKING:
     from ansible_collections.stowage.ftp_backup.plugins.module_utils.outcome import Outcome
 
 
-def start(config: Path, state: Path, which: Which, strike: Strike, *, protected: bool | None) -> subprocess.Popen[str]:
-    """Start the change: *protected* or not, and None removes the restore point."""
+def start(
+    config: Path, state: Path, which: Which, strike: Strike, *, protected: bool | None, force: bool
+) -> subprocess.Popen[str]:
+    """Start the change: *protected* or not, and None removes the restore point, with *force* or without."""
     order = {
         "config_directory": str(config),
         "state_directory": str(state),
         "which": [which.destination, which.job, which.point],
         "protected": protected,
+        "force": force,
         "strike": strike._asdict(),
     }
     process = subprocess.Popen(
@@ -56,17 +59,17 @@ def main() -> None:
     deeds = Deeds(Strike(**order["strike"]), order["state_directory"])
     deeds.install()
     try:
-        outcome = _changed(host, Which(*order["which"]), protected=order["protected"])
+        outcome = _changed(host, Which(*order["which"]), protected=order["protected"], force=order["force"])
         said = {**outcome.values, "warnings": outcome.warnings}
     except BackupError as error:
         said = {"kind": error.kind, "msg": str(error)}
     json.dump({**said, "deeds": deeds.count}, sys.stdout)
 
 
-def _changed(host: Host, which: Which, *, protected: bool | None) -> Outcome:
+def _changed(host: Host, which: Which, *, protected: bool | None, force: bool) -> Outcome:
     registry = FileRegistry(host.config_directory)
     if protected is None:
-        return ensure_absent(registry, host, which, force=False, check_mode=False)
+        return ensure_absent(registry, host, which, force=force, check_mode=False)
     return ensure_present(registry, host, which, protected=protected, check_mode=False)
 
 

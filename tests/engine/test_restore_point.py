@@ -121,15 +121,23 @@ def present(
     return ensure_present(site.registry, site.host, which, protected=protected, check_mode=check_mode)
 
 
-def start(site: Site, point: str, strike: Strike, *, protected: bool | None = None, state: str = "var") -> Run:
+def start(
+    site: Site,
+    point: str,
+    strike: Strike,
+    *,
+    protected: bool | None = None,
+    force: bool = False,
+    state: str = "var",
+) -> Run:
     """Start a change as a process that does *strike* to itself; it removes the point unless it is to be protected."""
-    which = Which(NAME, JOB, point)
-    return Run(restore_point_child.start(site.home / "etc", site.home / state, which, strike, protected=protected))
+    places = site.home / "etc", site.home / state
+    return Run(restore_point_child.start(*places, Which(NAME, JOB, point), strike, protected=protected, force=force))
 
 
-def kill(site: Site, point: str, pattern: str, *, protected: bool | None = None) -> None:
+def kill(site: Site, point: str, pattern: str, *, protected: bool | None = None, force: bool = False) -> None:
     """Start a change that is killed right before it writes what *pattern* is found in."""
-    with start(site, point, Strike(pattern=pattern), protected=protected) as run:
+    with start(site, point, Strike(pattern=pattern), protected=protected, force=force) as run:
         assert run.wait() == -signal.SIGKILL
 
 
@@ -137,6 +145,11 @@ def seen(*places: Path) -> dict[Path, tuple[int, bytes]]:
     """Return the time and the content of all that lies in *places*."""
     found = (path for place in places for path in place.rglob("*"))
     return {path: (path.lstat().st_mtime_ns, path.read_bytes() if path.is_file() else b"") for path in found}
+
+
+def damage(manifest: Path) -> None:
+    """Leave nothing of *manifest* from which it could be read what it names."""
+    manifest.write_bytes(manifest.read_bytes()[:-40])
 
 
 def marks_of(site: Site) -> list[str]:
@@ -521,13 +534,77 @@ def test_a_manifest_that_cannot_be_read_stops_every_removal_and_is_named(site: S
     manifest.write_bytes(manifest.read_bytes()[:-40])
     before = seen(site.server.root)
 
-    for run in past.runs:
+    for run in (past.runs[0], past.runs[2]):
         with pytest.raises(
-            DamageError, match=f"{manifest.name} .*Nothing is deleted in the job 'nightly'.*{run} stays"
+            DamageError, match=f"{manifest.name} .*Nothing else is deleted in the job 'nightly'.*{run} stays"
         ):
             absent(site, run, force=True)
+    with pytest.raises(DamageError, match=f"{manifest.name} .*{past.runs[1]} .* cannot be told: .* say force: true"):
+        absent(site, past.runs[1])
 
     assert seen(site.server.root) == before
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_a_manifest_that_cannot_be_read_can_be_given_up_and_the_others_stay_whole(site: Site, structure: str) -> None:
+    past = past_of(site, structure)
+    first, second, third = points_of(site.job)
+    before = set(site.job.rglob("*.tar*"))
+    damage(manifests_of(site.job)[1])
+    foretold = absent(site, second.run, force=True, check_mode=True)
+
+    outcome = absent(site, second.run, force=True)
+
+    gone = {PurePosixPath(path.relative_to(site.job)) for path in before - set(site.job.rglob("*.tar*"))}
+    assert gone == second.volumes.keys() - (first.volumes.keys() | third.volumes.keys())
+    assert gone
+    assert (outcome.changed, outcome.warnings) == (True, ())
+    assert outcome.values == {"point": None, "pruned": [{"id": second.run, "seq": 2, "reason": "asked for"}]}
+    assert outcome.before[f"000002 {second.run}"] == "cannot be read"
+    assert list(outcome.before) == sorted(outcome.before)
+    assert (foretold.changed, foretold.values, foretold.before) == (True, outcome.values, outcome.before)
+    past.assert_holds(first.run, third.run)
+    change_tree(site.source, 5)
+    new = past.back_up()
+    past.assert_holds(first.run, third.run, new["id"])
+
+
+def test_of_two_that_cannot_be_read_the_second_takes_with_it_what_the_first_left(site: Site) -> None:
+    past = past_of(site, "full")
+    before = set(site.job.rglob("*.tar*"))
+    for manifest in manifests_of(site.job)[1:]:
+        damage(manifest)
+
+    first = absent(site, past.runs[1], force=True)
+
+    assert set(site.job.rglob("*.tar*")) == before
+    assert [path.name for path in manifests_of(site.job)][1:] == [f"000003-{past.runs[2]}.manifest.gz"]
+    assert "000003" in first.warnings[0]
+    assert absent(site, past.runs[2], force=True).warnings == ()
+    past.assert_holds(past.runs[0])
+
+
+def test_who_gives_up_what_is_protected_takes_the_protection_off_before(site: Site) -> None:
+    past = past_of(site, count=2)
+    present(site, past.runs[0], protected=True)
+    damage(manifests_of(site.job)[0])
+    before = seen(site.server.root)
+
+    with pytest.raises(UsageError, match=f"{past.runs[0]} .* is protected"):
+        absent(site, past.runs[0], force=True)
+
+    assert seen(site.server.root) == before
+
+
+def test_what_is_left_of_a_point_given_up_goes_with_the_next_run_if_this_one_is_killed(site: Site) -> None:
+    past = past_of(site, "full")
+    damage(manifests_of(site.job)[1])
+    kill(site, past.runs[1], r"^DELE [^\n]*\.tar", force=True)
+    assert len(manifests_of(site.job)) == 2
+
+    new = past.back_up()
+
+    past.assert_holds(past.runs[0], past.runs[2], new["id"])
 
 
 def test_beside_a_manifest_that_cannot_be_read_another_point_can_be_protected_but_not_its_own(site: Site) -> None:
