@@ -92,5 +92,8 @@ class Storage(t.Protocol):
     def delete(self, paths: Sequence[Path]) -> None:
         """Delete the files *paths*; one that is gone already is no error."""
 
-    def remove_directories(self, directories: Sequence[Path]) -> None:
-        """Remove the empty *directories*, in this order; one that is gone or not empty is left as it is."""
+    def remove_directories(self, directories: Sequence[Path]) -> list[bool]:
+        """Remove the empty *directories*, in this order, and tell of each whether that is done.
+
+        One that is gone or not empty is left as it is, and so is one that the server refuses to remove.
+        """

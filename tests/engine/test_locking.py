@@ -240,25 +240,28 @@ def test_of_sixteen_threads_exactly_one_takes_the_lock(storage: Storage) -> None
 
 
 class Failing:
-    """A storage of which one *deed* fails once, with *error*, after it has done as much as *done* says."""
+    """A storage of which one *deed* fails once, by raising or returning *end*, after it did as much as *done* says."""
 
-    def __init__(self, storage: Storage, deed: str, error: BackupError, *, done: Callable[[t.Any], t.Any]) -> None:
+    def __init__(
+        self, storage: Storage, deed: str, end: BackupError | object, *, done: Callable[[t.Any], t.Any]
+    ) -> None:
         self._storage = storage
         self._deed = deed
-        self._error: BackupError | None = error
+        self._end: BackupError | object | None = end
         self._done = done
 
     def __getattr__(self, name: str) -> object:
         real = getattr(self._storage, name)
-        return real if name != self._deed or self._error is None else self._fail
+        return real if name != self._deed or self._end is None else self._fail
 
-    def _fail(self, *arguments: object) -> t.NoReturn:
-        error, self._error = self._error, None
-        assert error is not None
+    def _fail(self, *arguments: object) -> object:
+        end, self._end = self._end, None
         done = self._done(arguments)
         if done is not None:
             getattr(self._storage, self._deed)(*done)
-        raise error
+        if isinstance(end, BackupError):
+            raise end
+        return end
 
 
 def marked_lock(storage: object, state: JobState, number: int, clock: Clock) -> JobLock:
@@ -293,6 +296,19 @@ def test_a_lock_that_was_given_back_by_half_does_not_stall_the_same_host(storage
 
     assert names_in(storage, JOB) == ["lock"]
     assert names_in(storage, JOB / "lock") == []
+    assert_is_taken_at_once(storage, state)
+
+
+def test_a_lock_that_the_server_refused_to_remove_does_not_stall_the_same_host(
+    storage: Storage, state: JobState
+) -> None:
+    refusing = Failing(storage, "remove_directories", [True, False], done=lambda arguments: ([arguments[0][0]],))
+    first = marked_lock(refusing, state, 1, Clock())
+    first.acquire()
+
+    first.release()
+
+    assert names_in(storage, JOB) == ["lock"]
     assert_is_taken_at_once(storage, state)
 
 

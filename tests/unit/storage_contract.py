@@ -84,8 +84,9 @@ class StorageContract:
         write(storage, FILE)
         storage.ensure_directories([BOX / "a", BOX / "a" / "b"])
 
-        storage.remove_directories([BOX / "a" / "b", BOX / "a", MISSING, BOX])
+        removed = storage.remove_directories([BOX / "a" / "b", BOX / "a", MISSING, BOX])
 
+        assert removed == [True, True, False, False]
         assert names(storage, BOX) == {"file"}
 
     # writing

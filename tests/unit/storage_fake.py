@@ -69,11 +69,15 @@ class FakeStorage:
             self.directories.add(directory)
             return True
 
-    def remove_directories(self, directories: Sequence[Path]) -> None:
+    def remove_directories(self, directories: Sequence[Path]) -> list[bool]:
         with self._guard:
-            for directory in directories:
-                if not self.list_directory(directory):
-                    self.directories.discard(directory)
+            return [self._remove_directory(directory) for directory in directories]
+
+    def _remove_directory(self, directory: Path) -> bool:
+        if directory not in self.directories or self.list_directory(directory):
+            return False
+        self.directories.discard(directory)
+        return True
 
     def _require_free(self, path: Path) -> None:
         if path.parent not in self.directories:

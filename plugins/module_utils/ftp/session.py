@@ -376,10 +376,11 @@ class Session:
             if not reply.is_success and (self.sizes([path]) != [None] or self.has_directory(path)):
                 raise error_for(reply, self._deed("delete", path))
 
-    def remove_directories(self, paths: Sequence[str]) -> None:
-        """Remove what is empty of the directories *paths*; any other is left."""
-        if paths:
-            self._control.exchange([f"RMD {path}" for path in paths])
+    def remove_directories(self, paths: Sequence[str]) -> list[bool]:
+        """Remove what is empty of the directories *paths*, any other is left; tell of each whether it was removed."""
+        if not paths:
+            return []
+        return [200 <= reply.code < 300 for reply in self._control.exchange([f"RMD {path}" for path in paths])]
 
     # -- contents
 

@@ -133,9 +133,10 @@ class FtpStorage:
                 )
             return reply.is_success
 
-    def remove_directories(self, directories: Sequence[Path]) -> None:
-        if directories:
-            self._again(lambda session: session.remove_directories([session.path_of(d) for d in directories]))
+    def remove_directories(self, directories: Sequence[Path]) -> list[bool]:
+        if not directories:
+            return []
+        return self._again(lambda session: session.remove_directories([session.path_of(d) for d in directories]))
 
     # -- contents
 

@@ -15,7 +15,7 @@ import typing as t
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from ..errors import InterruptedTransferError, LockedError, StorageError
+from ..errors import InterruptedTransferError, LockedError, RefusedError, StorageError
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -224,4 +224,5 @@ class JobLock:
         """Give the lock back; where that fails, the next run of this host knows that the lock is a dead run's."""
         self._ended.set()
         with suppress(StorageError), self._beating, self._marked():
-            self._storage.remove_directories([self._path / self._me.name, self._path])
+            if not all(self._storage.remove_directories([self._path / self._me.name, self._path])):
+                raise RefusedError("The lock may stand empty.")  # so that the mark stays
