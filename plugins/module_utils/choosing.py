@@ -5,30 +5,35 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import typing as t
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from functools import partial
 
 from .errors import DamageError, MissingError, UsageError
 from .native import names
-from .native.points import ReadPoint, StoredPoint, list_points
+from .native.entries import Header
+from .native.manifest import ManifestReader
+from .native.points import ReadPoint, StoredPoint, list_points, read_job_file
+from .native.salvage import SalvagedManifest
 from .selection import selection_of
-from .survey import RemoteManifest, Survey, blocks_of, held_manifest, told_of_nonsense
+from .survey import RemoteManifest, Survey, blocks_of, held_copy, told_of_nonsense
 from .wellformed import require_manifest
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from .native.entries import Entry
-    from .native.manifest import ManifestReader
+    from .native.entries import Entry, Trailer
     from .native.points import ManifestCache
     from .selection import Selection, WantedPart
     from .storage import Path, Storage
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _VOLUMES_TOLD = 5
+_VOLUMES_LOOKED_FOR = 100
 _FEW = 2 * 1024 * 1024  # bytes of a manifest that are fetched alone; for more, all of it is
 
 
@@ -68,6 +73,11 @@ class Surveyed:
     volumes: tuple[str, ...]
     above: tuple[Entry, ...] = ()
     lost_above: tuple[tuple[bytes, DamageError], ...] = ()
+
+    @property
+    def unknown(self) -> str:
+        """What of header and trailer cannot be read any more."""
+        return self.reader.unknown if isinstance(self.reader, SalvagedManifest) else ""
 
 
 class PointChooser:
@@ -126,13 +136,13 @@ class PointChooser:
                         damaged, self._held = surveyed, held.pop_all()
                 elif surveyed is not None and (surveyed.has_found or surveyed.lost):
                     self._held.callback(held.pop_all().close)
-                    return surveyed, (*warnings, *_shortcomings(surveyed.point))
+                    return surveyed, (*warnings, *_shortcomings(surveyed))
                 elif damaged is None and surveyed is not None:
                     raise UsageError(f"The restore point holds nothing that matches {surveyed.selection.words}.")
         if damaged is None:
             raise DamageError(f"No restore point of the job {wanted.job!r} can be read: {warnings[0]}")
         run = damaged.point.stored.run
-        return damaged, (f"No restore point is whole, so {run} is used as far as it goes.",)
+        return damaged, (f"No restore point is whole, so {run} is used as far as it goes.", *_shortcomings(damaged))
 
     # -- one restore point
 
@@ -140,8 +150,11 @@ class PointChooser:
         """Look through the manifest of *stored*, only the blocks that are needed where few are and there is no copy."""
         if self._wanted.is_everything or self._cache.has(stored):
             return self._of_copy(stored, held)
-        with told_of_nonsense(stored.path.name):
-            reader = RemoteManifest(self._storage, stored)
+        try:
+            with told_of_nonsense(stored.path.name):
+                reader = RemoteManifest(self._storage, stored)
+        except DamageError:
+            return self._of_copy(stored, held)
         point, selection = self._read(stored, reader)
         wanted = blocks_of(point.trailer, selection.literal_prefix)
         if sum(block.length for block in wanted) > _FEW:
@@ -159,20 +172,22 @@ class PointChooser:
         if selection.is_everything:
             volumes = tuple(point.trailer.volumes)
             return Surveyed(point, reader, selection, has_found=True, lost=lost, volumes=volumes)
-        return self._looked_through(point, reader, selection)
+        return self._looked_through(point, reader, selection, lost if isinstance(reader, SalvagedManifest) else None)
 
     def _read(self, stored: StoredPoint, reader: ManifestReader) -> tuple[ReadPoint, Selection]:
         point = ReadPoint(stored, reader.header, reader.trailer)
         require_manifest(stored.path.name, point.header, point.trailer, stored.size)
         return point, selection_of(self._wanted.paths, self._wanted.parts, point.trailer.parts)
 
-    def _looked_through(self, point: ReadPoint, reader: ManifestReader, selection: Selection) -> Surveyed:
+    def _looked_through(
+        self, point: ReadPoint, reader: ManifestReader, selection: Selection, lost: DamageError | None = None
+    ) -> Surveyed:
         survey = Survey(reader, selection)
         if survey.has_found:
             survey.look_above(self._is_there)
         volumes = tuple(sorted(survey.volumes))
         above, lost_above = tuple(survey.above), tuple(survey.lost_above)
-        return Surveyed(point, reader, selection, survey.has_found, survey.lost, volumes, above, lost_above)
+        return Surveyed(point, reader, selection, survey.has_found, survey.lost or lost, volumes, above, lost_above)
 
     def _copied(self, stored: StoredPoint, held: ExitStack) -> tuple[ManifestReader, DamageError | None]:
         """Return the manifest from a copy on this host, as whole as the storage has it, and what is damaged of it."""
@@ -184,9 +199,44 @@ class PointChooser:
                 if not self._cache.has(stored):
                     raise
                 lost = error
-            reader = held_manifest(self._cache.path_of(stored), stored, held)
-            if reader is not None:  # else a backup has removed it, and it is fetched again
-                return reader, lost
+            read_at = held_copy(self._cache.path_of(stored), stored, held)
+            if read_at is None:  # a backup has removed it, and it is fetched again
+                continue
+            try:
+                return ManifestReader(read_at, stored.size, stored.path.name), lost
+            except DamageError as error:
+                if lost is None:
+                    raise
+                guess = partial(self._guessed_header, stored)
+                return _salvaged(read_at, stored, guess, error), lost
+
+    def _guessed_header(self, stored: StoredPoint, trailer: Trailer) -> Header:
+        """Return a header for a manifest that has lost its own."""
+        job = read_job_file(self._storage, self._directory)
+        return Header(
+            run=stored.run,
+            seq=stored.seq,
+            client=job.client if job is not None else "",
+            job=self._wanted.job,
+            structure=job.structure if job is not None else "",
+            pool=self._pool_of(trailer.volumes),
+            started=names.started_of(stored.run),
+            paths=tuple(part.name for part in trailer.parts if part.kind == "files"),
+            definition="",
+            tool="",
+            generation=stored.generation,
+        )
+
+    def _pool_of(self, volumes: Iterable[str]) -> str:
+        """Return the pool in which *volumes* lie: no two volumes of a job have the same name."""
+        found = self._storage.list_directory(self._directory)
+        pools = sorted(entry.name for entry in found if entry.is_directory and names.is_pool(entry.name))
+        for volume in itertools.islice(volumes, _VOLUMES_LOOKED_FOR):
+            sizes = self._storage.sizes([self._directory / pool / volume for pool in pools])
+            for pool, size in zip(pools, sizes):
+                if size is not None:
+                    return pool
+        return pools[0] if pools else names.slot_name(1)
 
     def _missing(self, surveyed: Surveyed) -> str | None:
         """Return what is wrong with the volumes that what is wanted lies in; None if they are there, whole by size."""
@@ -231,7 +281,24 @@ def parse_date(text: str) -> datetime:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
 
 
-def _shortcomings(point: ReadPoint) -> tuple[str, ...]:
+def _salvaged(
+    read_at: Callable[[int, int], bytes], stored: StoredPoint, guess: Callable[[Trailer], Header], error: DamageError
+) -> SalvagedManifest:
+    """Return what can be read of a damaged manifest; of one of which nothing can, *error* says more."""
+    try:
+        return SalvagedManifest(read_at, stored.size, stored.path.name, guess)
+    except DamageError:
+        raise error from None
+
+
+def _shortcomings(surveyed: Surveyed) -> tuple[str, ...]:
+    point = surveyed.point
+    if surveyed.unknown:
+        sentence = (
+            f"Of the restore point {point.stored.run}, the {surveyed.unknown} cannot be read any more: what is restored"
+            " is what its entries tell."
+        )
+        return (sentence,)
     if point.trailer.complete:
         return ()
     return (f"The restore point {point.stored.run} is partial: some things could not be read back then.",)

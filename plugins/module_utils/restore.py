@@ -15,7 +15,7 @@ from .choosing import PointChooser, Wanted
 from .comparison import Comparison
 from .connections import open_storage, reported
 from .deciding import AND_MORE, Decider, FileDecider
-from .errors import UsageError, told_as
+from .errors import DamageError, UsageError, told_as
 from .extra import Extra
 from .failures import Failures
 from .links import Linker, Manner, StandIns
@@ -88,6 +88,11 @@ def restore(registry: Registry, host: Host, wish: Wish, *, check_mode: bool) -> 
         wanted = Wanted(wish.job, wish.point, wish.paths, wish.parts)
         chooser = stack.enter_context(closing(PointChooser(storage, directory, cache, wanted, target.is_there)))
         surveyed, warnings = chooser.choose(stored)
+        if wish.delete_extra and surveyed.unknown:
+            raise DamageError(
+                f"Of the restore point {surveyed.point.stored.run}, the {surveyed.unknown} cannot be read any more, so"
+                " nobody can tell what is extra. Nothing was restored: it can be without delete_extra."
+            )
         with told_as(f"The target {wish.target} cannot be used"):
             target.require_usable()
         spared = (scratch, host.state_directory, host.config_directory)

@@ -51,8 +51,8 @@ def entries_of(reader: ManifestReader, prefix: bytes, on_damage: OnDamage) -> It
         yield from reader.entries(prefix, on_damage=on_damage)
 
 
-def held_manifest(local: Path, stored: StoredPoint, held: ExitStack) -> ManifestReader | None:
-    """Return a reader of the copy *local* of a manifest, open until *held* is left; None if somebody took it away."""
+def held_copy(local: Path, stored: StoredPoint, held: ExitStack) -> Callable[[int, int], bytes] | None:
+    """Return what reads the copy *local* of a manifest until *held* is left; None if somebody took it away."""
     sentence = f"Cannot read the manifest {local}"
     with told_as(sentence):
         try:
@@ -65,7 +65,7 @@ def held_manifest(local: Path, stored: StoredPoint, held: ExitStack) -> Manifest
         with told_as(sentence):
             return os.pread(descriptor, _within(stored, offset, length), offset)
 
-    return ManifestReader(read_at, stored.size, stored.path.name)
+    return read_at
 
 
 def _within(stored: StoredPoint, offset: int, length: int) -> int:

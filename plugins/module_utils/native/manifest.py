@@ -43,8 +43,8 @@ if t.TYPE_CHECKING:
 _BLOCK = 1024 * 1024
 _PLACES_A_LINE = 6000
 _LEVEL = 4
-_GZIP = 31  # zlib's window bits for a gzip member
-_MEMBER_LIMIT = 64 * 1024 * 1024
+GZIP = 31  # zlib's window bits for a gzip member
+MEMBER_LIMIT = 64 * 1024 * 1024
 FOOTER_SIZE = 38
 _TAIL = 64 * 1024
 
@@ -53,6 +53,16 @@ def footer(trailer_offset: int, checksum: int) -> bytes:
     """Return the empty gzip member whose extra field ``FB`` tells where the trailer's block is, and its CRC-32."""
     head = struct.pack("<4sIBBH2sHQI", b"\x1f\x8b\x08\x04", 0, 0, 255, 16, b"FB", 12, trailer_offset, checksum)
     return head + b"\x03\x00" + struct.pack("<II", 0, 0)  # an empty deflate stream, its checksum and its size
+
+
+def trailer_offset(end: bytes, size: int) -> int | None:
+    """Return what the footer tells that a manifest of *size* bytes has as its *end*; None if that is no footer."""
+    if len(end) == FOOTER_SIZE:
+        offset, checksum = struct.unpack_from("<QI", end, 16)
+        # Whether the checksum is right, a verification asks: a trailer that can be read is better than none.
+        if end == footer(offset, checksum) and offset < size - FOOTER_SIZE:
+            return int(offset)
+    return None
 
 
 class VolumeSize(t.NamedTuple):
@@ -202,28 +212,25 @@ class ManifestReader:
     def _read_trailer(self) -> Trailer:
         start = max(0, self._size - _TAIL)
         tail = self._read_at(start, self._size - start)
-        offset = self._trailer_offset(tail)
+        offset = trailer_offset(tail[-FOOTER_SIZE:], self._size)
+        if offset is None:
+            raise DamageError(f"The manifest {self._name} has no footer: it is cut off or damaged.")
         if offset < start:
             tail = self._read_at(offset, start - offset) + tail
             start = offset
-        lines = self._unpacked(tail[offset - start : -FOOTER_SIZE])
+        return self._trailer_of(self._unpacked(tail[offset - start : -FOOTER_SIZE]))
+
+    def _trailer_of(self, lines: bytes) -> Trailer:
         with _damage_told(self._name, "trailer"):
             trailer = Trailer.from_json(json.loads(lines)["trailer"])
             if not trailer.blocks:
                 raise ValueError("no block")
             return trailer
 
-    def _trailer_offset(self, tail: bytes) -> int:
-        end = tail[-FOOTER_SIZE:]
-        if len(end) == FOOTER_SIZE:
-            offset, checksum = struct.unpack_from("<QI", end, 16)
-            # Whether the checksum is right, a verification asks: a trailer that can be read is better than none.
-            if end == footer(offset, checksum) and offset < self._size - FOOTER_SIZE:
-                return int(offset)
-        raise DamageError(f"The manifest {self._name} has no footer: it is cut off or damaged.")
-
     def _read_header(self) -> Header:
-        lines = self._block(self.trailer.blocks[0])
+        return self._header_of(self._block(self.trailer.blocks[0]))
+
+    def _header_of(self, lines: bytes) -> Header:
         with _damage_told(self._name, "header"):
             values = json.loads(lines)
             if values["format"] != FORMAT:
@@ -246,9 +253,9 @@ class ManifestReader:
         return stored
 
     def _unpacked(self, member: bytes) -> bytes:
-        unpacker = zlib.decompressobj(_GZIP)
+        unpacker = zlib.decompressobj(GZIP)
         try:
-            lines = unpacker.decompress(member, _MEMBER_LIMIT)
+            lines = unpacker.decompress(member, MEMBER_LIMIT)
         except zlib.error as error:
             raise DamageError(f"The manifest {self._name} is damaged: {error}.") from error
         if not unpacker.eof:
@@ -324,5 +331,5 @@ def _damage_told(name: str, where: str) -> Iterator[None]:
 
 def _member(content: bytes) -> bytes:
     """Return *content* as one gzip member, the same bytes for the same content."""
-    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
+    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, GZIP)
     return packer.compress(content) + packer.flush()

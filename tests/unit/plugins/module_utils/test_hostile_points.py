@@ -332,16 +332,28 @@ def _digest(member: bytes) -> str:
     return hashlib.sha256(member).hexdigest()
 
 
-@pytest.mark.parametrize("where", ["header", "entry", "trailer"])
 @pytest.mark.parametrize("paths", [(), ("/srv",)])
 @pytest.mark.parametrize("point", ["latest", RUN])
-def test_json_that_is_nested_too_deep_is_damage(
+def test_json_that_is_nested_too_deep_is_damage(restores: Restores, paths: tuple[str, ...], point: str) -> None:
+    manifest = restores.job.add([entry("/srv")])
+    manifest.write_bytes(nested("entry"))
+
+    assert "damaged" in restores.bring_back_in_vain(paths=paths, point=point)
+
+
+@pytest.mark.parametrize("where", ["header", "trailer"])
+@pytest.mark.parametrize("paths", [(), ("/srv",)])
+@pytest.mark.parametrize("point", ["latest", RUN])
+def test_a_header_or_trailer_that_is_nested_too_deep_costs_no_entry(
     restores: Restores, where: str, paths: tuple[str, ...], point: str
 ) -> None:
     manifest = restores.job.add([entry("/srv")])
     manifest.write_bytes(nested(where))
 
-    assert "damaged" in restores.bring_back_in_vain(paths=paths, point=point)
+    outcome = restores.bring_back(paths=paths, point=point)
+
+    assert restores.srv.is_dir()
+    assert f"the {where} cannot be read any more" in outcome.warnings[-1]
 
 
 def test_the_same_problem_of_many_entries_is_one_sentence(restores: Restores) -> None:
