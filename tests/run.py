@@ -3,7 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run the checks and tests of the collection, add up what they say, and end with one line.
 
-Usage: tests/run.py [step or group ...]; without any, all of them in turn.
+Usage: tests/run.py [step or group ...]; without any, all of them.
+
+Two lanes run side by side: pytest, which takes longer than all else together, is shown as it goes, and the other steps
+run in turn beside it, each shown whole when it has ended. Steps that all belong into one lane just run in turn.
 """
 
 from __future__ import annotations
@@ -11,12 +14,17 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 import traceback
 import typing as t
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version as distribution_version
@@ -25,7 +33,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
@@ -73,6 +81,22 @@ class Step:
     run: Callable[[], Count]
 
 
+@dataclass(frozen=True)
+class Result:
+    """How a step ended, and how long it took."""
+
+    count: Count
+    seconds: float
+
+    @property
+    def state(self) -> str:
+        """Return the one word for it."""
+        return "FAILED" if self.count.failed else "ok" if self.count.passed else "SKIPPED"
+
+
+#: The group that has a lane of its own when others run as well.
+LONGEST = "units"
+
 #: How a shell script begins.
 SHELLS = (b"#!/usr/bin/env bash\n", b"#!/bin/bash\n", b"#!/bin/sh\n")
 
@@ -89,12 +113,151 @@ NO_SKIPS = "TESTS_MUST_ALL_RUN"
 def call(*command: str | Path, cwd: Path = ROOT, environment: Mapping[str, str] | None = None) -> int:
     """Run *command* with its output on ours and return its exit code; a program that is not there is a failure."""
     variables = {name: value for name, value in os.environ.items() if name not in FOREIGN} | dict(environment or {})
-    print("$", *command, flush=True)
+    say("$", *command)
+    lane = LANE.get()
     try:
+        if lane is not None:
+            return lane.call(command, cwd, variables)
         return subprocess.run(command, cwd=cwd, env=variables, stdin=subprocess.DEVNULL, check=False).returncode
     except OSError as error:
-        print(error, flush=True)
+        say(error)
         return 127
+
+
+def say(*words: object) -> None:
+    """Print *words* as a line of the step that runs."""
+    lane = LANE.get()
+    if lane is None:
+        print(*words, flush=True)
+    else:
+        lane.write((" ".join(map(str, words)) + "\n").encode(errors="surrogateescape"))
+
+
+class Commands:
+    """The commands of all lanes, each in a session of its own, so that it can be ended with all that it started.
+
+    Without a terminal, too: none of them may read what is typed.
+    """
+
+    #: How long a command may take to clear up when it is interrupted, in seconds.
+    patience = 5.0
+    #: How long the last of a command's output may take once it has ended, in seconds.
+    patience_with_output = 5.0
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._is_over = False
+
+    def run(
+        self, command: Sequence[str | Path], cwd: Path, variables: Mapping[str, str], write: Callable[[bytes], None]
+    ) -> int:
+        """Run *command*, give what it says to *write* as it comes, and return its exit code."""
+        with self._lock:
+            self._stop_if_over()
+            process = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=variables,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            self._running.add(process)
+        reader = threading.Thread(target=_read, args=(process, write), daemon=True)
+        reader.start()
+        code = process.wait()
+        # What a command has left behind may hold the pipe for ever.
+        reader.join(self.patience_with_output)
+        with self._lock:
+            self._stop_if_over()
+            self._running.remove(process)
+        return code
+
+    def end(self) -> None:
+        """Interrupt every command as a terminal would, kill what has not ended after a while, and start no more."""
+        with self._lock:
+            self._is_over = True
+        deadline = time.monotonic() + self.patience
+        self._signal(signal.SIGINT)
+        try:
+            for process in self._running:
+                process.wait(timeout=max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for process in self._running:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+
+    def _stop_if_over(self) -> None:
+        if self._is_over:
+            raise KeyboardInterrupt
+
+
+def _read(process: subprocess.Popen[bytes], write: Callable[[bytes], None]) -> None:
+    assert process.stdout is not None
+    with process.stdout:
+        while content := os.read(process.stdout.fileno(), 1 << 16):
+            write(content)
+
+
+class Screen:
+    """What two lanes print on: one as it goes, the other whole texts that come between the lines of the first."""
+
+    def __init__(self, stream: t.BinaryIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+        self._is_amid_line = False
+        self._waiting = b""
+
+    def write_as_it_goes(self, content: bytes) -> None:
+        """Print *content* at once, and what has waited for the end of a line."""
+        with self._lock:
+            lines, newline, rest = content.rpartition(b"\n")
+            if newline:
+                self._put(lines + newline + self._waiting)
+                self._waiting = b""
+            self._put(rest)
+
+    def write_whole(self, text: bytes) -> None:
+        """Print *text* as soon as no line is unfinished."""
+        with self._lock:
+            self._waiting += text if text.endswith(b"\n") else text + b"\n"
+            if not self._is_amid_line:
+                self._put(self._waiting)
+                self._waiting = b""
+
+    def finish_line(self) -> None:
+        """End the line that may be unfinished."""
+        if self._is_amid_line:
+            self.write_as_it_goes(b"\n")
+
+    def _put(self, content: bytes) -> None:
+        if content:
+            self._stream.write(content)
+            self._stream.flush()
+            self._is_amid_line = not content.endswith(b"\n")
+
+
+@dataclass(frozen=True)
+class Lane:
+    """Where a step runs, and what takes what it says, while another runs beside it."""
+
+    commands: Commands
+    write: Callable[[bytes], None]
+
+    def call(self, command: Sequence[str | Path], cwd: Path, variables: Mapping[str, str]) -> int:
+        """Run *command* and return its exit code."""
+        return self.commands.run(command, cwd, variables, self.write)
+
+
+#: The lane of the step that this thread runs; without one, everything goes straight to our own output.
+LANE: ContextVar[Lane | None] = ContextVar("LANE", default=None)
 
 
 def check(*command: str | Path, cwd: Path = ROOT, environment: Mapping[str, str] | None = None) -> Count:
@@ -207,7 +370,7 @@ def archive() -> Count:
     with tarfile.open(built) as tar:
         stray = {name.split("/")[0] for name in tar.getnames()} - SHIPPED
     if stray:
-        print("The archive must not hold these; name them in galaxy.yml's build_ignore:", *sorted(stray), flush=True)
+        say("The archive must not hold these; name them in galaxy.yml's build_ignore:", *sorted(stray))
     return FAILED if stray else PASSED
 
 
@@ -225,7 +388,7 @@ def types_on_hosts() -> Count:
 def sanity() -> Count:
     """Run all of ansible-test sanity, with a home of its own so that nothing outside the checkout is written."""
     if shutil.which("shellcheck") is None:
-        print("ansible-test passes shell scripts unseen where shellcheck is not installed.", flush=True)
+        say("ansible-test passes shell scripts unseen where shellcheck is not installed.")
         return FAILED
     write_pip_bootstrap(HOME)
     pythons = CACHE / "pythons"
@@ -255,7 +418,7 @@ def matrix(version: str) -> Count:
     """Run the unit tests on one Python, with no more of Ansible around than a managed host gets."""
     interpreter = find_pythons().get(version)
     if interpreter is None:
-        print(f"SKIPPED: Python {version} is not on this machine, so the unit tests did not run on it.", flush=True)
+        say(f"SKIPPED: Python {version} is not on this machine, so the unit tests did not run on it.")
         return SKIPPED
 
     python = CACHE / "matrix" / version / "bin" / "python"
@@ -266,7 +429,11 @@ def matrix(version: str) -> Count:
         if call(interpreter, "-m", "venv", "--clear", python.parent.parent) or call(python, *install):
             return FAILED
         shutil.copy(pins, stamp)
-    return pytest(python, f"matrix-{version}", "tests/unit", environment={"PYTHONPATH": str(make_managed_host())})
+    # What pytest and hypothesis keep is not shared with the pytest that may run beside this one.
+    own = python.parent.parent
+    environment = {"PYTHONPATH": str(make_managed_host()), "HYPOTHESIS_STORAGE_DIRECTORY": str(own / "hypothesis")}
+    cache = f"--override-ini=cache_dir={own / 'pytest'}"
+    return pytest(python, f"matrix-{version}", cache, "tests/unit", environment=environment)
 
 
 def make_managed_host() -> Path:
@@ -305,6 +472,78 @@ def list_steps() -> Iterator[Step]:
     yield Step("ansible-test", "sanity", sanity)
 
 
+def run_step(step: Step) -> Result:
+    """Run *step*, whatever it raises."""
+    start = time.monotonic()
+    try:
+        count = step.run()
+    except Exception:  # noqa: BLE001 - the other steps still run, and this one has failed
+        say(traceback.format_exc())
+        count = FAILED
+    return Result(count, time.monotonic() - start)
+
+
+def run_in_turn(steps: Sequence[Step]) -> dict[str, Result]:
+    """Run *steps* one after another, with their output on ours, and return the results by name."""
+    results = {}
+    for step in steps:
+        print(f"\n=== {step.name}", flush=True)
+        results[step.name] = run_step(step)
+    return results
+
+
+def run_side_by_side(shown: Sequence[Step], beside: Sequence[Step], stream: t.BinaryIO) -> dict[str, Result]:
+    """Run *shown* in turn and print them as they go, and *beside* in turn at the same time, each printed at its end."""
+    screen, commands = Screen(stream), Commands()
+    names = ", ".join(step.name for step in beside)
+    screen.write_whole(f"Side by side, each shown whole when it has ended: {names}".encode())
+    with _orderly_ends(), ThreadPoolExecutor(2) as threads:
+        try:
+            lanes = [
+                threads.submit(_run_shown, shown, screen, commands),
+                threads.submit(_run_beside, beside, screen, commands),
+            ]
+            done = wait(lanes, return_when=FIRST_EXCEPTION).done
+            return {name: result for lane in done for name, result in lane.result().items()}
+        except BaseException:
+            commands.end()
+            raise
+
+
+def _run_shown(steps: Sequence[Step], screen: Screen, commands: Commands) -> dict[str, Result]:
+    results = {}
+    LANE.set(Lane(commands, screen.write_as_it_goes))
+    for step in steps:
+        say(f"\n=== {step.name}")
+        results[step.name] = run_step(step)
+        screen.finish_line()
+    return results
+
+
+def _run_beside(steps: Sequence[Step], screen: Screen, commands: Commands) -> dict[str, Result]:
+    results = {}
+    for step in steps:
+        said = bytearray()
+        LANE.set(Lane(commands, said.extend))
+        result = results[step.name] = run_step(step)
+        head = f"\n=== {step.name}: {result.state} after {result.seconds:.0f} s\n"
+        screen.write_whole(head.encode() + said.rstrip(b"\n") + f"\n=== end of {step.name}\n".encode())
+    return results
+
+
+@contextmanager
+def _orderly_ends() -> Iterator[None]:
+    """Let signals that end this program raise, as Ctrl-C does, so that no command outlives it."""
+    numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) == signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, lambda number, _frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def main(names: list[str]) -> int:
     """Run the steps that *names* choose, all of them whatever fails, and return the exit code."""
     steps = list(list_steps())
@@ -313,20 +552,17 @@ def main(names: list[str]) -> int:
         print("There is no step or group named", *sorted(unknown), file=sys.stderr)
         return 2
 
+    chosen = [step for step in steps if not names or step.name in names or step.group in names]
+    longest = [step for step in chosen if step.group == LONGEST]
+    others = [step for step in chosen if step.group != LONGEST]
+    side_by_side = longest and others
+    results = run_side_by_side(longest, others, sys.stdout.buffer) if side_by_side else run_in_turn(chosen)
+
     total, lines = Count(), []
-    for step in steps:
-        if names and step.name not in names and step.group not in names:
-            continue
-        print(f"\n=== {step.name}", flush=True)
-        start = time.monotonic()
-        try:
-            count = step.run()
-        except Exception:  # noqa: BLE001 - the other steps still run, and this one has failed
-            traceback.print_exc()
-            count = FAILED
-        total += count
-        state = "FAILED" if count.failed else "ok" if count.passed else "SKIPPED"
-        lines.append(f"{state:8}{step.name:16}{time.monotonic() - start:6.0f} s   {count}")
+    for step in chosen:
+        result = results[step.name]
+        total += result.count
+        lines.append(f"{result.state:8}{step.name:16}{result.seconds:6.0f} s   {result.count}")
 
     print("\n=== Summary", *lines, "", total, sep="\n", flush=True)
     if total.skipped and os.environ.get(NO_SKIPS):

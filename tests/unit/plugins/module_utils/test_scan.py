@@ -346,8 +346,8 @@ def test_a_scan_that_is_broken_off_leaves_nothing_open(tmp_path: Path) -> None:
 # deep trees
 
 
-def test_a_tree_may_be_deeper_than_descriptors_and_paths_reach(in_memory: Path) -> None:
-    depth = 20_000
+def test_a_tree_may_be_deeper_than_descriptors_and_paths_reach(in_memory: Path, *, soak: bool) -> None:
+    depth = 20_000 if soak else 5_000
     with chain(in_memory, depth):
         found, opened, _asked, links, problems = counted(in_memory, "whole")
 

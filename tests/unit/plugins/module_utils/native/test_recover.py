@@ -61,6 +61,9 @@ STARTED = datetime(2026, 11, 22, 3, 0, 0, tzinfo=timezone.utc)
 MIB = 1024 * 1024
 WHOLE_FILE_LIMIT = 8 * MIB
 
+#: More than one segment of what no compression makes smaller.
+NOISE = random.Random(1).randbytes(9 * MIB + 123)
+
 #: As uneven as cuts by content can be.
 SEGMENT_SIZES = (3 * MIB + 1, 1, 8 * MIB, MIB, 513)
 
@@ -305,7 +308,6 @@ def target(tmp_path: Path) -> Path:
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A small tree with everything that is hard."""
-    chance = random.Random(1)
     tree = tmp_path / "tree"
     (tree / "srv" / "a").mkdir(parents=True)
     (tree / "srv" / "empty").mkdir(mode=0o711)
@@ -314,7 +316,7 @@ def tree(tmp_path: Path) -> Path:
         b"/a/b.txt": b"below",
         b"/a-b": b"after a/, not before",
         b"/empty.txt": b"",
-        b"/large": chance.randbytes(9 * MIB + 123),
+        b"/large": NOISE,
         b"/large text": b"all the same line\n" * 600_000,
         b"/latin \xe9\xff": b"a name that is not UTF-8",
         b"/new\nline": b"a name of two lines",
@@ -1029,8 +1031,7 @@ class TestDamage:
         assert not list(target.rglob("*.tmp"))
 
     def test_a_damaged_piece_of_a_large_file_costs_that_file(self, job: Job, target: Path) -> None:
-        large = random.Random(3).randbytes(9 * MIB)
-        job.add([file_of(b"/srv/large", large), file_of(b"/srv/small", b"small")], "none")
+        job.add([file_of(b"/srv/large", NOISE), file_of(b"/srv/small", b"small")], "none")
         _damage(job.volumes()[1], MIB)
 
         done = recovered(job, "--point", "1", "--target", target, code=1)
@@ -1388,8 +1389,7 @@ class TestTarAlone:
         assert (restored / "large").stat().st_mtime == MTIME // 10**9
 
     def test_the_check_of_a_joined_file_prints_what_the_manifest_says(self, job: Job) -> None:
-        content = random.Random(4).randbytes(9 * MIB)
-        entry, _content = file_of(b"/srv/a large file", content)
+        entry, content = file_of(b"/srv/a large file", NOISE)
         job.add([(entry, content)])
         (job.directory / "restored").mkdir()
         run_in_shell(shell_of("find \"$slot\" -name '*.tar.gz'"), job.directory, slot="s01")
