@@ -11,33 +11,33 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from .choosing import PointChooser, Wanted
-from .comparison import Comparison
 from .connections import open_storage, reported
-from .deciding import AND_MORE, Decider, FileDecider
 from .errors import DamageError, UsageError, told_as
-from .extra import Extra
-from .failures import Failures
-from .links import Linker, Manner, StandIns
 from .native import names
 from .native.fetch import Fetcher
 from .native.points import ManifestCache, list_points, read_job_file
 from .outcome import Outcome
-from .owners import owner_of
 from .registry import DestinationState, Host, check_name, require
-from .restoration import Restoration
+from .restoring.choosing import PointChooser, Wanted
+from .restoring.comparison import Comparison
+from .restoring.deciding import AND_MORE, Decider, FileDecider
+from .restoring.extra import Extra
+from .restoring.failures import Failures
+from .restoring.links import Linker, Manner, StandIns
+from .restoring.owners import owner_of
+from .restoring.restoration import Restoration
+from .restoring.target import Target
 from .results import describe
 from .side_by_side import both
-from .target import Target
 
 if t.TYPE_CHECKING:
-    from .choosing import Surveyed
     from .native.points import StoredPoint
     from .registry import JobState, Registry
-    from .selection import WantedPart
+    from .restoring.choosing import Surveyed
+    from .restoring.selection import WantedPart
+    from .restoring.windows import Tally
     from .storage import Path as RemotePath
     from .storage import Storage
-    from .windows import Tally
 
 _SIDE_BY_SIDE = 4
 _KINDS = ("files", "directories", "links", "others", "deleted")

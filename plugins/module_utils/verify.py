@@ -15,27 +15,27 @@ from pathlib import Path
 
 from . import connections
 from .errors import UsageError, told_as
-from .findings import SHOWN, DamageFoundError, summary_of, warnings_of
-from .job_proof import JobProof, Verified, Workers
 from .jobs import Job
-from .ledger import open_ledger
 from .native import names
 from .native.inventory import CLIENTS, find_jobs, look_at
 from .outcome import Outcome
 from .private_files import locked, make_private_directory
 from .registry import DestinationState, LivingRuns, check_name, require
+from .verifying.findings import SHOWN, DamageFoundError, summary_of, warnings_of
+from .verifying.job_proof import JobProof, Verified, Workers
+from .verifying.ledger import open_ledger
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from datetime import timedelta
 
-    from .findings import Finding
-    from .ledger import Ledger
     from .native.damage import Damage
     from .native.inventory import FoundJob
     from .registry import Host, Registry
     from .storage import Storage
+    from .verifying.findings import Finding
+    from .verifying.ledger import Ledger
 
     OpenStorage = Callable[..., AbstractContextManager[Storage]]
 

@@ -203,7 +203,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.module import JOB_OPTIONS, run
 from ..module_utils.registry import FileRegistry, Host
 from ..module_utils.restore import Wish, restore
-from ..module_utils.selection import WantedPart
+from ..module_utils.restoring.selection import WantedPart
 
 if TYPE_CHECKING:
     from ..module_utils.outcome import Outcome

@@ -18,7 +18,6 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from ansible_collections.stowage.ftp_backup.plugins.module_utils import deciding
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import (
     BackupError,
     DamageError,
@@ -31,6 +30,7 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.storage imp
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native import fetch, manifest
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import Rules
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.restore import Wish, restore
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring import deciding
 from tests.engine.site import NAME
 from tests.engine.tidy import manifests_of
 from tests.engine.trees import make_tree, tree_of
@@ -521,7 +521,7 @@ import json, os, signal, sys
 from pathlib import Path
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.registry import FileRegistry, Host
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.restore import Wish, restore
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.target import Target
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring.target import Target
 name, home, client = json.loads(sys.argv[1])
 Target.finish_file = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 host = Host(Path(home, "etc"), Path(home, "var"), name=lambda: client)

@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import pytest
 
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.findings import DamageFoundError
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native import names
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.verify import Request, verify
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.verifying.findings import DamageFoundError
 from tests.engine.site import NAME
 from tests.engine.test_damage import flip
 from tests.engine.test_locking import STOPPED_BEFORE_COMMIT

@@ -9,46 +9,27 @@ import bisect
 import os
 import typing as t
 from collections import deque
-from contextlib import contextmanager
 
-from .errors import DamageError, told_as
-from .native.entries import DIRECTORY, Entry, order_key, path_bytes
-from .native.manifest import FOOTER_SIZE, ManifestReader
-from .scan import is_below
-from .side_by_side import both
-from .wellformed import require_entry
+from ..errors import DamageError, told_as
+from ..native.entries import DIRECTORY, Entry, order_key, path_bytes
+from ..native.manifest import FOOTER_SIZE, ManifestReader
+from ..native.wellformed import entries_of, require_entry
+from ..scan import is_below
+from ..side_by_side import both
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from contextlib import ExitStack
     from pathlib import Path
 
-    from .native.entries import Block, Place, Trailer
-    from .native.points import StoredPoint
+    from ..native.entries import Block, Place, Trailer
+    from ..native.points import StoredPoint
+    from ..storage import Storage
     from .selection import Selection
-    from .storage import Storage
-
-    OnDamage = Callable[[bytes, DamageError], None]
 
 _TAIL = 64 * 1024
 _HEAD = 4 * 1024  # most headers are smaller
 _REMEMBERED = 16  # reads
-_NONSENSE = (RecursionError, MemoryError, OverflowError, IndexError, TypeError, ValueError)
-
-
-@contextmanager
-def told_of_nonsense(name: str) -> Iterator[None]:
-    """Turn what reading a manifest raises that tells of what cannot be into the sentence that names it."""
-    try:
-        yield
-    except _NONSENSE as error:
-        raise DamageError(f"The manifest {name} is damaged: it tells of what cannot be.") from error
-
-
-def entries_of(reader: ManifestReader, prefix: bytes, on_damage: OnDamage) -> Iterator[Entry]:
-    """Yield the entries that a manifest has of *prefix* and what lies below it."""
-    with told_of_nonsense(reader.header.run):
-        yield from reader.entries(prefix, on_damage=on_damage)
 
 
 def held_copy(local: Path, stored: StoredPoint, held: ExitStack) -> Callable[[int, int], bytes] | None:

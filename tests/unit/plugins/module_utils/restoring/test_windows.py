@@ -9,9 +9,9 @@ import random
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.links import StandIns
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import Entry
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.windows import File, Tally
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring.links import StandIns
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring.windows import File, Tally
 
 if TYPE_CHECKING:
     from pathlib import Path

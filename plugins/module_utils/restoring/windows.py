@@ -13,15 +13,15 @@ from collections import Counter
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
-from .errors import BackupError, DamageError, LocalError
-from .native.entries import path_text
-from .native.fetch import Piece
+from ..errors import BackupError, DamageError, LocalError
+from ..native.entries import path_text
+from ..native.fetch import Piece
 
 if t.TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
-    from .native.entries import Entry
+    from ..native.entries import Entry
 
 _SHOWN = 100
 

@@ -12,7 +12,7 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import (
     InterruptedTransferError,
     LocalError,
 )
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.failures import Failures
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring.failures import Failures
 
 
 def test_one_failure_is_told_with_its_path_and_reason() -> None:

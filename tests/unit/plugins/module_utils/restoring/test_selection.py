@@ -9,7 +9,7 @@ import pytest
 
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import UsageError
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import Part
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.selection import WantedPart, selection_of
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring.selection import WantedPart, selection_of
 
 THERE = [Part("files", name, 1, 1) for name in ("/srv/a*b", "/srv/c?\\d", "/etc")]
 

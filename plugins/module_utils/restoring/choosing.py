@@ -13,23 +13,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import partial
 
-from .errors import DamageError, MissingError, UsageError
-from .native import names
-from .native.entries import Header
-from .native.manifest import ManifestReader
-from .native.points import ReadPoint, StoredPoint, list_points, read_job_file
-from .native.salvage import SalvagedManifest
+from ..errors import DamageError, MissingError, UsageError
+from ..native import names
+from ..native.entries import Header
+from ..native.manifest import ManifestReader
+from ..native.points import ReadPoint, StoredPoint, list_points, read_job_file
+from ..native.salvage import SalvagedManifest
+from ..native.wellformed import require_manifest, told_of_nonsense
 from .selection import selection_of
-from .survey import RemoteManifest, Survey, blocks_of, held_copy, told_of_nonsense
-from .wellformed import require_manifest
+from .survey import RemoteManifest, Survey, blocks_of, held_copy
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from .native.entries import Entry, Trailer
-    from .native.points import ManifestCache
+    from ..native.entries import Entry, Trailer
+    from ..native.points import ManifestCache
+    from ..storage import Path, Storage
     from .selection import Selection, WantedPart
-    from .storage import Path, Storage
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _VOLUMES_TOLD = 5

@@ -14,7 +14,7 @@ from functools import cache
 if t.TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .native.entries import Entry
+    from ..native.entries import Entry
 
     # Returns the numbers of owner and group; None leaves it to whoever restores.
     Owner = Callable[[Entry], "tuple[int, int] | None"]

@@ -17,29 +17,28 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 
-from .errors import DamageError, LockedError, MissingError
+from ..errors import DamageError, LockedError, MissingError
+from ..jobs import OpenJob
+from ..native import names
+from ..native.damage import Damage, read_damage, write_damage
+from ..native.points import JOB_FILE, ManifestCache, list_points, open_manifest, open_remote_manifest
+from ..native.volume_proof import Source, Volume, prove_volume
+from ..native.wellformed import entries_of, require_manifest, told_of_nonsense
 from .findings import CostCounter, Finding, Loss, problem_of, total
-from .jobs import OpenJob
 from .manifest_proof import ManifestProof, system_of
-from .native import names
-from .native.damage import Damage, read_damage, write_damage
-from .native.points import JOB_FILE, ManifestCache, list_points, open_manifest, open_remote_manifest
-from .native.volume_proof import Source, Volume, prove_volume
-from .survey import entries_of, told_of_nonsense
-from .wellformed import require_manifest
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from .errors import StorageError
-    from .jobs import Job
+    from ..errors import StorageError
+    from ..jobs import Job
+    from ..native.entries import Header, VolumeUse
+    from ..native.inventory import FoundJob
+    from ..native.points import JobFile, StoredPoint
+    from ..native.volume_proof import Flaw
+    from ..storage import Storage
     from .ledger import Ledger, StoredVolume
-    from .native.entries import Header, VolumeUse
-    from .native.inventory import FoundJob
-    from .native.points import JobFile, StoredPoint
-    from .native.volume_proof import Flaw
-    from .storage import Storage
 
     #: The pool and the name of a volume.
     Key = tuple[str, str]

@@ -19,9 +19,9 @@ from dataclasses import replace
 
 import pytest
 
-from ansible_collections.stowage.ftp_backup.plugins.module_utils import deciding
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import UsageError
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.selection import WantedPart
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring import deciding
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring.selection import WantedPart
 from tests.unit.restores import Restores, restores_in
 from tests.unit.storage_fake import FakeStorage
 from tests.unit.stored_content import MTIME, Value, attributes, entry, hard_link, link
@@ -31,8 +31,8 @@ if t.TYPE_CHECKING:
     from pathlib import Path, PurePosixPath
 
     from ansible_collections.stowage.ftp_backup.plugins.module_utils.outcome import Outcome
+    from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring.windows import Window
     from ansible_collections.stowage.ftp_backup.plugins.module_utils.storage import Reader
-    from ansible_collections.stowage.ftp_backup.plugins.module_utils.windows import Window
 
 MIB = 1024 * 1024
 
@@ -510,7 +510,7 @@ def test_one_file_takes_no_more_of_the_storage_than_what_tells_of_it(restores: R
 def test_globs_that_need_much_of_a_manifest_fetch_all_of_it_at_once(
     restores: Restores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ansible_collections.stowage.ftp_backup.plugins.module_utils.choosing._FEW", 1000)
+    monkeypatch.setattr("ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring.choosing._FEW", 1000)
     many_blocks(restores)
     storage = restores.storage()
 

@@ -11,9 +11,9 @@ import typing as t
 
 import pytest
 
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.comparison import Comparison
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import Entry, Place
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.target import Target
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring.comparison import Comparison
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring.target import Target
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator

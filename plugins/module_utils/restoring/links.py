@@ -15,16 +15,16 @@ import struct
 import typing as t
 from dataclasses import dataclass
 
-from .errors import LocalError, told_as
+from ..errors import LocalError, told_as
 
 if t.TYPE_CHECKING:
     import os
     from pathlib import Path
 
+    from ..native.entries import Entry
     from .comparison import Comparison
     from .deciding import FileDecider
     from .failures import Failures
-    from .native.entries import Entry
     from .selection import Selection
     from .target import Target
     from .windows import File, Link, Window

@@ -21,7 +21,6 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import (
     UnreachableError,
     UsageError,
 )
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.findings import DamageFoundError
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native import names
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.damage import Damage, read_damage, write_damage
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.private_files import locked
@@ -34,6 +33,7 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.registry import
     keep_identity,
 )
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.verify import Request, verify
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.verifying.findings import DamageFoundError
 from tests.unit.storage_fake import FakeStorage
 from tests.unit.stored_volumes import OUR_ID, JobWithVolumes, digest_of, entry_of, lay
 

@@ -12,18 +12,17 @@ import struct
 import typing as t
 import zlib
 
-from .errors import DamageError, told_as
-from .native.entries import FILE, order_key, path_text
-from .native.manifest import FOOTER_SIZE
-from .survey import entries_of
-from .wellformed import is_path, require_entry
+from ..errors import DamageError, told_as
+from ..native.entries import FILE, order_key, path_text
+from ..native.manifest import FOOTER_SIZE
+from ..native.wellformed import entries_of, is_path, require_entry
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path as LocalPath
 
-    from .native.entries import Entry, Trailer
-    from .native.manifest import ManifestReader
+    from ..native.entries import Entry, Trailer
+    from ..native.manifest import ManifestReader
 
     #: How many segments of a volume are named, and how many bytes they hold.
     Counts = Mapping[str, tuple[int, int]]

@@ -8,14 +8,14 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from .errors import DamageError
-from .native.entries import path_text
+from ..errors import DamageError
+from ..native.entries import path_text
 
 if t.TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from .native.entries import Entry, Place
-    from .native.volume_proof import Flaw
+    from ..native.entries import Entry, Place
+    from ..native.volume_proof import Flaw
 
 SHOWN = 100
 _TOLD = 20

@@ -21,11 +21,11 @@ from collections import OrderedDict
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ..errors import LocalError, UsageError
+from ..native.entries import CHARACTER_DEVICE, DIRECTORY, FIFO, SYMLINK, Entry, path_text
+from ..native.wellformed import is_path
+from ..private_files import is_alive
 from .attributes import Attributes
-from .errors import LocalError, UsageError
-from .native.entries import CHARACTER_DEVICE, DIRECTORY, FIFO, SYMLINK, Entry, path_text
-from .private_files import is_alive
-from .wellformed import is_path
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator

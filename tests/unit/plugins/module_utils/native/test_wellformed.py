@@ -24,7 +24,7 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries 
     Trailer,
     VolumeUse,
 )
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.wellformed import (
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.wellformed import (
     is_path,
     require_entry,
     require_manifest,

@@ -11,7 +11,7 @@ import os
 import stat
 import typing as t
 
-from .native.entries import BLOCK_DEVICE, CHARACTER_DEVICE, FIFO, SYMLINK, Entry
+from ..native.entries import BLOCK_DEVICE, CHARACTER_DEVICE, FIFO, SYMLINK, Entry
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator

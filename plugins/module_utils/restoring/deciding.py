@@ -12,18 +12,17 @@ import os
 import stat
 import typing as t
 
-from .errors import DamageError, LocalError
-from .native.entries import BLOCK_DEVICE, CHARACTER_DEVICE, DIRECTORY, FILE, HARD_LINK, Entry, order_key, path_text
-from .survey import entries_of
-from .wellformed import is_path, require_entry
+from ..errors import DamageError, LocalError
+from ..native.entries import BLOCK_DEVICE, CHARACTER_DEVICE, DIRECTORY, FILE, HARD_LINK, Entry, order_key, path_text
+from ..native.wellformed import entries_of, is_path, require_entry
 from .windows import File, Link, OpenDirectory, Window
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from ..native.entries import VolumeUse
+    from ..native.manifest import ManifestReader
     from .comparison import Comparison
-    from .native.entries import VolumeUse
-    from .native.manifest import ManifestReader
     from .selection import Selection
     from .target import Target
 

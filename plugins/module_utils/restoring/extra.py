@@ -19,15 +19,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import LocalError
-from .ignore import IgnoreRules
-from .native.entries import DIRECTORY, path_bytes
-from .scan import is_below
+from ..errors import LocalError
+from ..ignore import IgnoreRules
+from ..native.entries import DIRECTORY, path_bytes
+from ..scan import is_below
 
 if t.TYPE_CHECKING:
+    from ..native.entries import Entry
     from .choosing import Surveyed
     from .failures import Failures
-    from .native.entries import Entry
     from .target import Target
     from .windows import Tally
 

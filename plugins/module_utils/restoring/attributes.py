@@ -12,10 +12,10 @@ import threading
 import typing as t
 from contextlib import suppress
 
-from .native.entries import path_text
+from ..native.entries import path_text
 
 if t.TYPE_CHECKING:
-    from .native.entries import Entry
+    from ..native.entries import Entry
 
 # What a directory gives to all that is made in it, and what makes a program more than it was, must not stay.
 _TAKEN_AWAY = ("user.", "system.posix_acl_", "security.capability")

@@ -17,16 +17,16 @@ import os
 import typing as t
 from contextlib import closing, contextmanager, suppress
 
-from .errors import LocalError, told_as
-from .native.volume_proof import Flaw, Frame, Segment
-from .private_files import make_private_directory
+from ..errors import LocalError, told_as
+from ..native.volume_proof import Flaw, Frame, Segment
+from ..private_files import make_private_directory
 
 if t.TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from .native.entries import Entry, VolumeUse
+    from ..native.entries import Entry, VolumeUse
 else:
     try:
         import sqlite3

@@ -13,15 +13,15 @@ from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
-from .errors import BackupError, LocalError, told_as
+from ..errors import BackupError, LocalError, told_as
 from .failures import Failures, as_told
 from .windows import File, OpenDirectory, Tally, Window
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..native.fetch import Fetcher, Piece
     from .links import Linker
-    from .native.fetch import Fetcher, Piece
     from .target import Target
 
 _OPEN_FILES = 64

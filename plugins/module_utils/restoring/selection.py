@@ -9,13 +9,13 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from .errors import UsageError
-from .globs import PathFilter
+from ..errors import UsageError
+from ..globs import PathFilter
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .native.entries import Part
+    from ..native.entries import Part
 
 _PARTS_TOLD = 20
 _SPECIAL = re.compile(r"[*?\\]")

@@ -8,11 +8,11 @@ from __future__ import annotations
 import threading
 import typing as t
 
-from .errors import LocalError, StorageError
-from .native.entries import path_text
+from ..errors import LocalError, StorageError
+from ..native.entries import path_text
 
 if t.TYPE_CHECKING:
-    from .errors import BackupError
+    from ..errors import BackupError
 
 _REASONS_TOLD, _PATHS_TOLD = 3, 5
 _REASONS_KEPT = 1_000

@@ -12,8 +12,8 @@ import typing as t
 
 import pytest
 
-from ansible_collections.stowage.ftp_backup.plugins.module_utils import target as targets
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.selection import WantedPart
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring import target as targets
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring.selection import WantedPart
 from tests.unit.restores import Restores, restores_in
 from tests.unit.stored_content import MTIME, Json, Value, entry, link
 

@@ -16,7 +16,7 @@ import pytest
 
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import BackupError, LocalError, UsageError
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import Entry
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.target import Target
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring.target import Target
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,11 +14,6 @@ from dataclasses import replace
 import pytest
 
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import DamageError
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.manifest_proof import (
-    ManifestFlaw,
-    ManifestProof,
-    system_of,
-)
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import (
     FILE,
     HARD_LINK,
@@ -34,6 +29,11 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.manifest
     footer,
 )
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.points import open_manifest
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.verifying.manifest_proof import (
+    ManifestFlaw,
+    ManifestProof,
+    system_of,
+)
 from tests.unit.stored_volumes import BEGINNING, digest_of
 
 if t.TYPE_CHECKING:

@@ -12,10 +12,11 @@ from __future__ import annotations
 import hashlib
 import re
 import typing as t
+from contextlib import contextmanager
 
-from .errors import DamageError
-from .native import names
-from .native.entries import (
+from ..errors import DamageError
+from . import names
+from .entries import (
     BLOCK_DEVICE,
     CHARACTER_DEVICE,
     DIRECTORY,
@@ -31,9 +32,10 @@ from .native.entries import (
 )
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from .native.entries import Place, VolumeUse
+    from .entries import Place, VolumeUse
+    from .manifest import ManifestReader, OnDamage
 
 LARGEST_FRAME = 16 * 1024 * 1024  # unpacked
 _LARGEST_STORED = LARGEST_FRAME + 1024 * 1024  # what cannot be compressed grows a little
@@ -47,6 +49,22 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 _VOLUME = re.compile(r"v[0-9]{2,8}/[a-z0-9][a-z0-9._-]{0,99}")
 _POOL = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 _RUN = re.compile(r"[0-9]{8}t[0-9]{6}z-[0-9a-f]{6}")
+_NONSENSE = (RecursionError, MemoryError, OverflowError, IndexError, TypeError, ValueError)
+
+
+@contextmanager
+def told_of_nonsense(name: str) -> Iterator[None]:
+    """Turn what reading a manifest raises that tells of what cannot be into the sentence that names it."""
+    try:
+        yield
+    except _NONSENSE as error:
+        raise DamageError(f"The manifest {name} is damaged: it tells of what cannot be.") from error
+
+
+def entries_of(reader: ManifestReader, prefix: bytes, on_damage: OnDamage) -> Iterator[Entry]:
+    """Yield the entries that a manifest has of *prefix* and what lies below it."""
+    with told_of_nonsense(reader.header.run):
+        yield from reader.entries(prefix, on_damage=on_damage)
 
 
 def is_path(path: bytes) -> bool:
