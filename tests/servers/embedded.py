@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import typing as t
+import weakref
 from pathlib import Path
 
 if not __package__:
@@ -98,9 +99,20 @@ def _listen(
 
 def _serve(server: FTPServer, is_over: Callable[[], bool]) -> None:
     """Serve until *is_over*, then close every connection."""
+    connections: weakref.WeakSet[t.Any] = weakref.WeakSet()
+    register = server.ioloop.register
+
+    def remember(descriptor: int, connection: object, events: int) -> None:
+        connections.add(connection)
+        register(descriptor, connection, events)
+
+    server.ioloop.register = remember
     while not is_over():
         server.ioloop.loop(_SECONDS_BETWEEN_LOOKS, blocking=False)
     server.close_all()
+    for connection in connections:  # it forgets those that are just about to end TLS
+        if connection.socket is not None:
+            connection.socket.close()
 
 
 @contextlib.contextmanager
