@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import tempfile
 import typing as t
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from .connections import open_storage, reported
-from .errors import DamageError, UsageError, told_as
+from .errors import BackupError, DamageError, UsageError, told_as
 from .native import names
 from .native.fetch import Fetcher
 from .native.points import ManifestCache, list_points, read_job_file
@@ -27,6 +27,7 @@ from .restoring.links import Linker, Manner, StandIns
 from .restoring.owners import owner_of
 from .restoring.restoration import Restoration
 from .restoring.target import Target
+from .restoring.windows import Tally
 from .results import describe
 from .side_by_side import both
 
@@ -35,7 +36,6 @@ if t.TYPE_CHECKING:
     from .registry import JobState, Registry
     from .restoring.choosing import Surveyed
     from .restoring.selection import WantedPart
-    from .restoring.windows import Tally
     from .storage import Path as RemotePath
     from .storage import Storage
 
@@ -87,17 +87,25 @@ def restore(registry: Registry, host: Host, wish: Wish, *, check_mode: bool) -> 
         cache = ManifestCache(scratch, state.manifests)
         wanted = Wanted(wish.job, wish.point, wish.paths, wish.parts)
         chooser = stack.enter_context(closing(PointChooser(storage, directory, cache, wanted, target.is_there)))
-        surveyed, warnings = chooser.choose(stored)
-        if wish.delete_extra and surveyed.unknown:
-            raise DamageError(
-                f"Of the restore point {surveyed.point.stored.run}, the {surveyed.unknown} cannot be read any more, so"
-                " nobody can tell what is extra. Nothing was restored: it can be without delete_extra."
-            )
-        with told_as(f"The target {wish.target} cannot be used"):
-            target.require_usable()
         spared = (scratch, host.state_directory, host.config_directory)
-        deed = _Deed(wish, target, surveyed, scratch, spared, check_mode=check_mode)
-        deed.restore(storage, directory, side_by_side)
+        tally = Tally()
+        while True:
+            surveyed, warnings = chooser.choose(stored)
+            if wish.delete_extra and surveyed.unknown:
+                raise DamageError(
+                    f"Of the restore point {surveyed.point.stored.run}, the {surveyed.unknown} cannot be read any more,"
+                    " so nobody can tell what is extra. Nothing was restored: it can be without delete_extra."
+                )
+            with told_as(f"The target {wish.target} cannot be used"):
+                target.require_usable()
+            deed = _Deed(wish, target, surveyed, tally, scratch, spared, check_mode=check_mode)
+            try:
+                deed.restore(storage, directory, side_by_side)
+                break
+            except BackupError:
+                stored = _published_anew(storage, directory, surveyed.point.stored)
+                if not stored:
+                    raise
         warnings = (*warnings, *deed.delete_extra(), *target.attributes.report())
         return reported(deed.outcome(storage.bytes_received, warnings), storage)
 
@@ -112,14 +120,23 @@ def _stored_points(storage: Storage, state: JobState, wish: Wish, client: str, r
     return listing.points
 
 
+def _published_anew(storage: Storage, directory: RemotePath, stored: StoredPoint) -> tuple[StoredPoint, ...]:
+    """Return the restore point *stored* as it is now if a backup has emptied volumes that it lay in; else nothing."""
+    with suppress(BackupError):
+        points = list_points(storage, directory).points
+        return tuple(point for point in points if point.run == stored.run and point.generation > stored.generation)
+    return ()
+
+
 class _Deed:
-    """One restore of what was *surveyed*: it decides and does, or only decides in check mode."""
+    """One restore of what was *surveyed*: it decides and does, or only decides in check mode; *tally* counts what."""
 
     def __init__(
         self,
         wish: Wish,
         target: Target,
         surveyed: Surveyed,
+        tally: Tally,
         scratch: Path,
         spared: tuple[Path, ...],
         *,
@@ -132,7 +149,7 @@ class _Deed:
         self._spared = spared
         self._check_mode = check_mode
         self._failures = Failures()
-        self._tally: Tally | None = None
+        self._tally = tally
 
     def restore(self, storage: Storage, directory: RemotePath, side_by_side: int) -> None:
         """Restore what is wanted, and raise if anything could not be."""
@@ -152,8 +169,10 @@ class _Deed:
             if not self._check_mode:
                 fetcher = stack.enter_context(Fetcher(storage, pool, side_by_side))
             restoration = Restoration(target, linker, failures, fetcher, spares_obstacles=surveyed.lost is not None)
-            restoration.run(decider.windows(surveyed.reader, surveyed.above))
-        self._tally = restoration.tally
+            try:
+                restoration.run(decider.windows(surveyed.reader, surveyed.above))
+            finally:
+                self._tally.add(restoration.tally)
         if failures.count:
             otherwise = " Nothing was deleted." if wish.delete_extra and not self._check_mode else ""
             raise failures.told(_FORETOLD if self._check_mode else _DONE, otherwise)
@@ -163,21 +182,15 @@ class _Deed:
         if not self._wish.delete_extra:
             return ()
         failures = Failures()
-        extra = Extra(self._target, self._surveyed, self._counted, failures, self._spared, check_mode=self._check_mode)
+        extra = Extra(self._target, self._surveyed, self._tally, failures, self._spared, check_mode=self._check_mode)
         warnings = extra.delete(dresses=self._wish.overwrite != "never")
         if failures.count:
             raise failures.told("could not be deleted, everything was restored")
         return warnings
 
-    @property
-    def _counted(self) -> Tally:
-        if self._tally is None:
-            raise AssertionError("what is told was done before")
-        return self._tally
-
     def outcome(self, received: int, warnings: tuple[str, ...]) -> Outcome:
         """Return what was done, or what would be."""
-        tally = self._counted
+        tally = self._tally
         values = {
             "point": describe(self._surveyed.point),
             "restored": {what: tally.counts[what] for what in _KINDS},

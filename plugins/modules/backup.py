@@ -200,7 +200,7 @@ options:
     description:
       - How large the files on the server are to be about, before compression, in bytes or with a unit such as V(64M).
       - From V(1M) to V(1G). Volumes that do not fit into memory together are kept in O(state_directory) until they are
-        uploaded.
+        uploaded, four of them at most.
     type: str
     default: 32M
   verify:

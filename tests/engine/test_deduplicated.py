@@ -14,14 +14,20 @@ import pytest
 
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.damage import Damage, write_damage
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.points import open_manifest
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.restore import Wish, restore
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring.choosing import PointChooser
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.retention import Policy
 from tests.engine.child import Strike
+from tests.engine.site import NAME
 from tests.engine.tidy import assert_tidy, manifests_of, points_of
 from tests.engine.trees import change_tree, make_tree, tree_of
 
 if t.TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.points import StoredPoint
+    from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring.choosing import Surveyed
     from tests.engine.site import Option, Site
     from tests.engine.trees import Tree
 
@@ -153,6 +159,36 @@ def test_sparse_volumes_are_emptied_and_older_points_published_anew(site: Site) 
     assert not set(first) & set(volumes_of(site))
     assert stored_size(site) < 2 * live_size(site) + 64 * KIB
     kept(site, trees)
+
+
+def test_a_restore_whose_volumes_are_emptied_meanwhile_goes_on_with_the_new_ones(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trees: dict[str, Tree] = {}
+    fill(site.source, random.Random(1), 100)
+    backed_up(site, trees, retention=Policy(last=2))
+    for path in sorted(site.source.iterdir())[5:]:
+        path.unlink()
+    second = backed_up(site, trees, retention=Policy(last=2))
+    (site.source / "000").unlink()
+    choose = PointChooser.choose
+    chosen: list[str] = []
+
+    def choose_and_lose(chooser: PointChooser, stored: Sequence[StoredPoint]) -> tuple[Surveyed, tuple[str, ...]]:
+        found = choose(chooser, stored)
+        chosen.append(found[0].point.stored.path.name)
+        if len(chosen) == 1:
+            for last in (2, 3):
+                backed_up(site, trees, retention=Policy(last=last))
+        return found
+
+    monkeypatch.setattr(PointChooser, "choose", choose_and_lose)
+    outcome = restore(site.registry, site.host, Wish(NAME, "nightly", site.home / "back"), check_mode=False)
+
+    assert [name.split(".")[1] for name in chosen] == ["manifest", "g2"]
+    assert outcome.values["point"]["id"] == second["id"]
+    assert outcome.values["restored"]["files"] == 5
+    assert tree_of(site.home / "back" / site.source.relative_to("/")) == trees[second["id"]]
 
 
 def test_an_older_point_that_was_published_anew_keeps_its_id_and_number(site: Site) -> None:

@@ -292,6 +292,8 @@ class _Writer:
         if file.failure is not None:
             with suppress(OSError, LocalError):
                 self._open_files.drop(file)
+            with self._counting:
+                self._window.tally.take_back_file(file.entry.path, file.entry.size)
             if not self._is_over():
                 self._fail(file.entry.path, file.failure)
 

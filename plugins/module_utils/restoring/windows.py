@@ -40,6 +40,15 @@ class Tally:
         self.counts[what] += 1
         _show(self.created if is_new else self.replaced, path_text(path))
 
+    def take_back_file(self, path: bytes, size: int) -> None:
+        """Forget a file of *size* bytes that was counted and cannot be had."""
+        self.counts["files"] -= 1
+        self.size -= size
+        text = path_text(path)
+        for shown in (self.created, self.replaced):
+            if text in shown:
+                shown.remove(text)
+
     def count_extra(self, path: bytes) -> None:
         """Count what lies in the target and not in the restore point, and is deleted."""
         self.counts["deleted"] += 1
