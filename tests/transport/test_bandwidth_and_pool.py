@@ -355,13 +355,15 @@ def test_t27_connections_are_opened_early_and_never_more_than_there_is_work(
         for thread in threading.enumerate():
             if thread.name == "early":  # it waits for all that it has begun
                 thread.join(LONGEST)
-        assert server.logins == expected
+        # Where the others are faster than the first one, it finds one of theirs idle, and there is one less.
+        assert max(1, expected - 1) <= server.logins <= expected
 
         def use(_number: int) -> None:
             with line.pool.session():
                 meet.wait()
 
         all_done(expected, use, expected)
+        assert server.logins == expected
         assert server.most_connections == expected
         assert server.accepted == expected
 
