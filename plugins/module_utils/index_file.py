@@ -9,8 +9,9 @@ import os
 import typing as t
 from contextlib import closing, contextmanager
 
+from . import tables
 from .errors import LocalError, told_as
-from .private_files import locked, make_private_directory
+from .private_files import locked
 
 if t.TYPE_CHECKING:
     import sqlite3
@@ -69,18 +70,14 @@ def has_index(index: Path) -> bool:
 
 def create(index: Path) -> None:
     """Make an empty *index*, which only its owner can read."""
-    make_private_directory(index.parent)
     with _told(index):
-        with told_as(f"Cannot make the index {index}"):
-            os.close(os.open(index, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        with closing(_connect(index)) as connection:
-            connection.executescript(_SCHEMA)
+        tables.make(index, _SCHEMA)
 
 
 @contextmanager
 def connected(index: Path, *, is_new: bool = False) -> Iterator[sqlite3.Connection]:
     """Open the *index*; one that *is_new* need not outlive a power failure."""
-    with _told(index), closing(_connect(index)) as connection:
+    with _told(index), closing(tables.connect(index, patience=_READER_PATIENCE)) as connection:
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         if is_new:
             connection.execute("PRAGMA synchronous = OFF")
@@ -90,20 +87,10 @@ def connected(index: Path, *, is_new: bool = False) -> Iterator[sqlite3.Connecti
         yield connection
 
 
-def _connect(index: Path) -> sqlite3.Connection:
-    return sqlite3.connect(
-        f"{index.absolute().as_uri()}?mode=rw", timeout=_READER_PATIENCE, isolation_level=None, uri=True
-    )
-
-
 @contextmanager
 def _told(index: Path) -> Iterator[None]:
     """Turn what SQLite raises into sentences."""
-    if sqlite3 is None:
-        raise LocalError(
-            "The index needs Python's module sqlite3, which the Python of this host lacks: install the package that"
-            " holds it (often called python3-sqlite3)."
-        )
+    tables.require_sqlite("The index")
     try:
         yield
     except (sqlite3.OperationalError, sqlite3.InterfaceError) as error:
@@ -149,9 +136,7 @@ def discard_others(index: Path) -> bool:
 
 def discard(index: Path) -> None:
     """Remove the *index* and what a killed run left of it."""
-    with told_as(f"Cannot remove the index {index}"):
-        index.unlink(missing_ok=True)
-        _journal(index).unlink(missing_ok=True)
+    tables.discard(index)
 
 
 def _journal(index: Path) -> Path:

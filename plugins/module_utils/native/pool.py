@@ -10,12 +10,11 @@ that a restore point names is ever changed. The table is made anew from the mani
 
 from __future__ import annotations
 
-import os
 import typing as t
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 
-from ..errors import LocalError, told_as
-from ..private_files import make_private_directory
+from .. import tables
+from ..errors import LocalError
 from .entries import Place
 
 if t.TYPE_CHECKING:
@@ -140,18 +139,14 @@ class ContentTable:
 @contextmanager
 def content_table(path: Path) -> Iterator[ContentTable]:
     """Open the table at *path*, which is made where there is none, or none that can be used."""
-    if sqlite3 is None:
-        raise LocalError(
-            "A deduplicated job needs Python's module sqlite3, which the Python of this host lacks: install the package"
-            " that holds it (often called python3-sqlite3)."
-        )
+    tables.require_sqlite("A deduplicated job")
     try:
         with _opened(path) as table:
             yield table
     except sqlite3.OperationalError as error:
         raise LocalError(f"Cannot use the table {path} of what the pool holds: {error}.") from error
     except sqlite3.DatabaseError as error:
-        forget_table(path)
+        tables.discard(path)
         raise LocalError(
             f"The table {path} of what the pool holds was damaged ({error}): it was removed, and the next run makes it."
         ) from error
@@ -159,35 +154,10 @@ def content_table(path: Path) -> Iterator[ContentTable]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[ContentTable]:
-    make_private_directory(path.parent)
-    if not _is_usable(path):
-        forget_table(path)
-        with told_as(f"Cannot make the table {path}"):
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        with closing(_connect(path)) as connection:
-            connection.executescript(_SCHEMA)
-    with closing(_connect(path)) as connection:
+    if not tables.is_usable(path, _VERSION):
+        tables.discard(path)
+        tables.make(path, _SCHEMA)
+    with closing(tables.connect(path)) as connection:
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         connection.execute("BEGIN IMMEDIATE")
         yield ContentTable(connection)
-
-
-def _is_usable(path: Path) -> bool:
-    """Tell whether there is a table at *path*, of this version, whose pages hang together."""
-    if not path.exists():
-        return False
-    with suppress(sqlite3.DatabaseError), closing(_connect(path)) as connection:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        return bool(version == _VERSION)
-    return False
-
-
-def forget_table(path: Path) -> None:
-    """Remove the table at *path*."""
-    with told_as(f"Cannot remove {path}"):
-        path.unlink(missing_ok=True)
-        path.with_name(f"{path.name}-journal").unlink(missing_ok=True)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", isolation_level=None, uri=True)

@@ -13,13 +13,12 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import os
 import typing as t
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 
-from ..errors import LocalError, told_as
+from .. import tables
+from ..errors import LocalError
 from ..native.volume_proof import Flaw, Frame, Segment
-from ..private_files import make_private_directory
 
 if t.TYPE_CHECKING:
     import sqlite3
@@ -220,7 +219,7 @@ class Ledger:
 
     def frames(self, volume: StoredVolume) -> Generator[Frame, None, None]:
         """Yield the frames of *volume* that are named, in order; in a thread of its own."""
-        with closing(_connect(self._named, "ro")) as connection:
+        with closing(tables.connect(self._named, "ro")) as connection:
             rows = connection.execute(
                 "SELECT at, length, start, size, digest FROM segments WHERE volume = ? ORDER BY at, length, start",
                 (volume.number,),
@@ -361,19 +360,15 @@ class Ledger:
 @contextmanager
 def open_ledger(kept: Path, scratch: Path) -> Iterator[Ledger]:
     """Open the ledger; what is *kept* is made anew only where it cannot be used, and what is in *scratch* always is."""
-    if sqlite3 is None:
-        raise LocalError(
-            "A verification needs Python's module sqlite3, which the Python of this host lacks: install the package"
-            " that holds it (often called python3-sqlite3)."
-        )
+    tables.require_sqlite("A verification")
     work, named = scratch / "work.sqlite", scratch / "named.sqlite"
     try:
-        if not _is_usable(kept):
-            _discard(kept)
-            _make(kept, _KEPT)
-        _make(work, _WORK)
-        _make(named, _NAMED)
-        with closing(_connect(work)) as connection:
+        if not tables.is_usable(kept, _VERSION):
+            tables.discard(kept)
+            tables.make(kept, _KEPT)
+        tables.make(work, _WORK)
+        tables.make(named, _NAMED)
+        with closing(tables.connect(work)) as connection:
             connection.execute("ATTACH ? AS named", (str(named),))
             connection.execute("ATTACH ? AS kept", (str(kept),))
             for scratched in ("main", "named"):  # none of it outlives this run
@@ -383,32 +378,3 @@ def open_ledger(kept: Path, scratch: Path) -> Iterator[Ledger]:
             yield Ledger(connection, named)
     except sqlite3.Error as error:
         raise LocalError(f"Cannot keep what was verified in {kept}: {error}.") from error
-
-
-def _make(path: Path, schema: str) -> None:
-    make_private_directory(path.parent)
-    with told_as(f"Cannot make {path}"):
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    with closing(_connect(path)) as connection:
-        connection.executescript(schema)
-
-
-def _is_usable(path: Path) -> bool:
-    """Tell whether there is something kept at *path*, by this version."""
-    with told_as(f"Cannot look for {path}"):
-        if not path.exists():
-            return False
-    with suppress(sqlite3.DatabaseError), closing(_connect(path)) as connection:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        return bool(version == _VERSION)
-    return False
-
-
-def _discard(path: Path) -> None:
-    with told_as(f"Cannot remove {path}"):
-        path.unlink(missing_ok=True)
-        path.with_name(f"{path.name}-journal").unlink(missing_ok=True)
-
-
-def _connect(path: Path, mode: str = "rw") -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", isolation_level=None, uri=True)

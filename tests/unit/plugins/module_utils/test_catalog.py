@@ -15,7 +15,7 @@ from contextlib import closing
 import pytest
 
 from ansible_collections.stowage.ftp_backup.plugins.module_utils import catalog as catalog_module
-from ansible_collections.stowage.ftp_backup.plugins.module_utils import index_file
+from ansible_collections.stowage.ftp_backup.plugins.module_utils import tables
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.catalog import Version, making, reading, update_job
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import LocalError, LockedError
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.globs import PathFilter
@@ -483,7 +483,7 @@ def test_an_index_that_cannot_be_finished_leaves_nothing(tmp_path: Path) -> None
 def test_a_python_without_sqlite_is_told_in_a_sentence(
     index: Path, job: StoredJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index_file, "sqlite3", None)
+    monkeypatch.setattr(tables, "sqlite3", None)
 
     with pytest.raises(LocalError, match="sqlite3"):
         update(index, job)
