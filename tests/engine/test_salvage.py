@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import typing as t
 from functools import partial
 
@@ -237,6 +238,17 @@ def test_what_was_cut_off_may_have_been_more_entries(stored: Site) -> None:
         assert reader.has_gaps
         assert len(damaged) == 1
         assert 0 < len(entries) < len(list(salvaged(content).entries()))
+
+
+@pytest.mark.parametrize("volume", ["../../../job.json", "/etc/passwd", "", 1, [], None])
+def test_what_is_no_name_of_a_volume_is_looked_for_nowhere(stored: Site, volume: object) -> None:
+    newest = manifests_of(stored.job)[-1]
+    place = [volume, 0, 812, 512, 11]
+    file = {"p": "/srv/a", "t": "f", "m": 420, "u": 0, "g": 0, "un": "", "gn": "", "mt": 0, "s": 11, "h": "0" * 64}
+    newest.write_bytes(gzip.compress(json.dumps({**file, "ino": "1:1", "ct": 0, "at": [place]}).encode() + b"\n"))
+
+    with pytest.raises(DamageError, match="is damaged"):
+        restored(stored, runs_of(stored)[-1])
 
 
 @pytest.mark.parametrize(

@@ -143,12 +143,10 @@ class _Members:
         return self._size
 
     def _sort_in(self, offset: int, length: int, lines: bytes) -> None:
-        if not lines and offset + length < self._size:
-            return
         stored = self._read_at(offset, length)
-        at = trailer_offset(stored, self._size)
-        if at is not None:
-            self._trailer_at = at
+        if not lines:
+            at = trailer_offset(stored, self._size)
+            self._trailer_at = self._trailer_at if at is None else at
             return
         try:
             split = lines.splitlines()

@@ -67,6 +67,11 @@ def entries_of(reader: ManifestReader, prefix: bytes, on_damage: OnDamage) -> It
         yield from reader.entries(prefix, on_damage=on_damage)
 
 
+def is_volume(name: object) -> bool:
+    """Tell whether *name* can be that of a volume in its pool."""
+    return isinstance(name, str) and _VOLUME.fullmatch(name) is not None
+
+
 def is_path(path: bytes) -> bool:
     """Tell whether *path* is absolute and no component of it is empty, ``.`` or ``..``."""
     return _PATH.fullmatch(path) is not None
@@ -211,7 +216,7 @@ def _problem_of_trailer(trailer: Trailer, size: int) -> str | None:
         return "problems"
     if not all(_is_text(p.kind) and _is_text(p.name) and _are_numbers((p.entries, p.size)) for p in trailer.parts):
         return "parts"
-    if not all(_VOLUME.fullmatch(volume) and _are_numbers(use) for volume, use in trailer.volumes.items()):
+    if not all(is_volume(volume) and _are_numbers(use) for volume, use in trailer.volumes.items()):
         return "volumes"
     for block in trailer.blocks:
         if not (_are_numbers((block.offset, block.length)) and block.offset + block.length <= size):

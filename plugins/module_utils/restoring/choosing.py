@@ -19,7 +19,7 @@ from ..native.entries import Header
 from ..native.manifest import ManifestReader
 from ..native.points import ReadPoint, StoredPoint, list_points, read_job_file
 from ..native.salvage import SalvagedManifest
-from ..native.wellformed import require_manifest, told_of_nonsense
+from ..native.wellformed import is_volume, require_manifest, told_of_nonsense
 from .selection import selection_of
 from .survey import RemoteManifest, Survey, blocks_of, held_copy
 
@@ -231,7 +231,7 @@ class PointChooser:
         """Return the pool in which *volumes* lie: no two volumes of a job have the same name."""
         found = self._storage.list_directory(self._directory)
         pools = sorted(entry.name for entry in found if entry.is_directory and names.is_pool(entry.name))
-        for volume in itertools.islice(volumes, _VOLUMES_LOOKED_FOR):
+        for volume in itertools.islice(filter(is_volume, volumes), _VOLUMES_LOOKED_FOR):
             sizes = self._storage.sizes([self._directory / pool / volume for pool in pools])
             for pool, size in zip(pools, sizes):
                 if size is not None:
