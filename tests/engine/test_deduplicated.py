@@ -74,6 +74,17 @@ def backed_up(site: Site, trees: dict[str, Tree], **options: Option) -> dict[str
     return point
 
 
+def about_to_be_emptied(site: Site, trees: dict[str, Tree]) -> dict[str, t.Any]:
+    """Back up twice, and return the second point, little of whose volumes is needed once the first one goes."""
+    fill(site.source, random.Random(1), 100)
+    backed_up(site, trees, retention=Policy(last=2))
+    for path in sorted(site.source.iterdir())[5:]:
+        path.unlink()
+    second = backed_up(site, trees, retention=Policy(last=2))
+    (site.source / "000").unlink()
+    return second
+
+
 @pytest.mark.parametrize("compression", ["none", "gzip"])
 def test_points_of_one_pool_cost_their_changes_and_each_restores(site: Site, compression: str) -> None:
     trees: dict[str, Tree] = {}
@@ -165,12 +176,7 @@ def test_a_restore_whose_volumes_are_emptied_meanwhile_goes_on_with_the_new_ones
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trees: dict[str, Tree] = {}
-    fill(site.source, random.Random(1), 100)
-    backed_up(site, trees, retention=Policy(last=2))
-    for path in sorted(site.source.iterdir())[5:]:
-        path.unlink()
-    second = backed_up(site, trees, retention=Policy(last=2))
-    (site.source / "000").unlink()
+    second = about_to_be_emptied(site, trees)
     choose = PointChooser.choose
     chosen: list[str] = []
 
@@ -193,12 +199,7 @@ def test_a_restore_whose_volumes_are_emptied_meanwhile_goes_on_with_the_new_ones
 
 def test_an_older_point_that_was_published_anew_keeps_its_id_and_number(site: Site) -> None:
     trees: dict[str, Tree] = {}
-    fill(site.source, random.Random(1), 100)
-    backed_up(site, trees, retention=Policy(last=2))
-    for path in sorted(site.source.iterdir())[5:]:
-        path.unlink()
-    second = backed_up(site, trees, retention=Policy(last=2))
-    (site.source / "000").unlink()
+    second = about_to_be_emptied(site, trees)
 
     for last in (2, 3):
         backed_up(site, trees, retention=Policy(last=last))

@@ -34,8 +34,8 @@ _UNSURE = ""  # the digest of what cannot be told to be a block: nothing has it
 class SalvagedManifest(ManifestReader):
     """A damaged manifest, as far as it can be read; where its header is lost, *guess* makes one from the trailer.
 
-    *unknown* names what of header and trailer is lost. *has_gaps* tells whether there may have been more entries:
-    :meth:`entries` then tells of damage where they would be. Raises DamageError if no entry can be read.
+    *unknown* names what of header and trailer is lost. Where there may have been more entries, :meth:`entries` tells of
+    damage. Raises DamageError if no entry can be read.
     """
 
     def __init__(self, read_at: ReadAt, size: int, name: str, guess: Callable[[Trailer], Header]) -> None:
@@ -44,7 +44,6 @@ class SalvagedManifest(ManifestReader):
         self.unknown = " and ".join(
             what for what, found in (("header", self._found.header), ("trailer", self._found.trailer)) if not found
         )
-        self.has_gaps = not self._found.trailer and self._found.has_gaps
         super().__init__(read_at, size, name)
 
     def _read_trailer(self) -> Trailer:
@@ -88,12 +87,8 @@ class _Members:
         return (header, *sorted((*self._entries, *self._lost), key=lambda block: block.offset))
 
     @property
-    def has_gaps(self) -> bool:
-        """Whether there are bytes that may have been blocks of entries."""
-        return bool(self._lost)
-
-    @property
     def _lost(self) -> list[Block]:
+        """What may have been blocks of entries."""
         return [gap for gap in self._gaps if gap.offset != self._trailer_at]
 
     def _find(self) -> None:

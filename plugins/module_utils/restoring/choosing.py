@@ -299,6 +299,9 @@ def _shortcomings(surveyed: Surveyed) -> tuple[str, ...]:
             " is what its entries tell."
         )
         return (sentence,)
-    if point.trailer.complete:
-        return ()
-    return (f"The restore point {point.stored.run} is partial: some things could not be read back then.",)
+    told = []
+    if isinstance(surveyed.reader, SalvagedManifest) and surveyed.lost is not None:
+        told.append(f"{surveyed.lost} What it tells could be read all the same.")
+    if not point.trailer.complete:
+        told.append(f"The restore point {point.stored.run} is partial: some things could not be read back then.")
+    return tuple(told)
