@@ -18,9 +18,12 @@ from functools import partial
 from pathlib import Path
 
 from . import scan
+from .commands import Command, Commands
 from .connections import open_storage, reported
 from .copying import Basis, Copy, Manner, Problems, changes
-from .errors import BackupError, DamageError, LockedError, PartialError, ShrunkError, UsageError
+from .dumping import Dumping, dumps_of, left_by
+from .dumps import DumpPlan, Source, plan_dumps
+from .errors import BackupError, CommandError, DamageError, LockedError, PartialError, ShrunkError, UsageError
 from .ignore import IgnoreRules
 from .jobs import Job, Known, OpenJob, candidates_of
 from .moving import Emptying
@@ -43,6 +46,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from .jobs import Holding
+    from .native.entries import Entry
     from .native.lock import JobLock
     from .native.points import JobFile, PointListing, ReadPoint
     from .native.pool import ContentTable
@@ -69,7 +73,7 @@ class Request:
 
     destination: str
     job: str
-    paths: tuple[str, ...]
+    paths: tuple[str, ...] = ()
     client: str | None = None
     structure: str = INCREMENTAL
     compression: str = "gzip"
@@ -78,6 +82,9 @@ class Request:
     force: bool = False
     adopt: bool = False
     rules: Rules = _NO_RULES
+    databases: tuple[Source, ...] = ()
+    pre_commands: tuple[Command, ...] = ()
+    post_commands: tuple[Command, ...] = ()
     checksum: bool = False
     allow_shrink: bool = False
     fails_if_partial: bool = False
@@ -87,14 +94,19 @@ class Request:
     @property
     def definition(self) -> str:
         """A digest of what decides the content of a restore point."""
-        text = json.dumps({"paths": sorted(self.paths), "rules": self.rules.to_json()}, sort_keys=True)
+        values: dict[str, t.Any] = {"paths": sorted(self.paths), "rules": self.rules.to_json()}
+        if self.databases:
+            values["databases"] = [source.definition() for source in self.databases]
+        text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
     def require_sense(self) -> None:
         """Raise if what is asked for cannot work, whatever the destination has."""
         check_name(self.job, "job", NAME_LIMIT)
-        if not self.paths:
-            raise UsageError("There is nothing to back up: paths is empty.")
+        if not (self.paths or self.databases):
+            raise UsageError("There is nothing to back up: paths and databases are empty.")
+        for source in self.databases:
+            source.require_sense()
         if not MIN_VOLUME <= self.volume_size <= MAX_VOLUME:
             raise UsageError(
                 f"volume_size is {self.volume_size:,} bytes, and must be from {MIN_VOLUME:,} to {MAX_VOLUME:,}."
@@ -109,7 +121,8 @@ def back_up(registry: Registry, host: Host, request: Request, *, check_mode: boo
     """Make sure that a complete restore point of the job exists that is young enough."""
     destination = require(registry, request.destination)
     request.require_sense()
-    roots = scan.roots_of(request.paths)
+    if not request.pre_commands:  # else they may have to make some of the paths
+        scan.roots_of(request.paths)
     identity, client, is_new = host.client_of(request.client)
     check_name(client, "client")
 
@@ -127,7 +140,7 @@ def back_up(registry: Registry, host: Host, request: Request, *, check_mode: boo
             stack.enter_context(job.state.lock(request.job))
             stack.enter_context(living.alive(job.run))
         storage = storage or stack.enter_context(reach())
-        run = _Run(job, request, roots, storage, destination, host.chance)
+        run = _Run(job, request, storage, destination, host.chance)
         return reported(run.foretell() if check_mode else run.do(), storage)
 
 
@@ -162,14 +175,13 @@ class _Run:
         self,
         job: Job,
         request: Request,
-        roots: list[bytes],
         storage: Storage,
         destination: Destination,
         chance: t.Callable[[], str],
     ) -> None:
         self._job = job
         self._request = request
-        self._roots = roots
+        self._roots: list[bytes] = []
         self._storage = storage
         self._chance = chance
         self._open = OpenJob(job, storage)
@@ -331,9 +343,11 @@ class _Run:
             fresh = self._fresh(known)
             if fresh is not None:
                 return self._as_it_is(known, fresh, is_foreign=self._open.is_foreign(found))
-            return self._foretold(known, self._slot(known))
+            return self._foretold(known, self._slot(known), Path(scratch))
 
-    def _foretold(self, known: Known, slot: Slot) -> Outcome:
+    def _foretold(self, known: Known, slot: Slot, scratch: Path) -> Outcome:
+        self._roots = scan.roots_of(self._paths_by_now())
+        plan = plan_dumps(self._request.databases, scratch)
         checkpoints = [point for point in known.checkpoints if point.pool == slot.pool]
         basis = self._basis(known, slot, checkpoints)
         header = self._header(known.listing.next_seq, slot.pool)
@@ -357,6 +371,13 @@ class _Run:
                 linked.add(inode)
             size += found.status.st_size
             to_send += 0 if change.is_same else found.status.st_size
+        for dump in plan.dumps:
+            entries += 1
+            size += dump.size
+            to_send += dump.size
+        for base in self._missed(plan, basis):
+            entries += 1
+            size += base.size
         self._require_size(known, entries, size)
         is_complete = not self._problems.count
         point = {
@@ -373,6 +394,23 @@ class _Run:
         outcome = self._changed_outcome(known, verdicts, _losing(verdicts) if not known.damaged else set(), point)
         self._require_complete(header.run)
         return outcome
+
+    def _paths_by_now(self) -> list[str]:
+        """Return the paths as far as they can be looked at without pre_commands, which are not run in check mode."""
+        if not self._request.pre_commands:
+            return list(self._request.paths)
+        there = [path for path in self._request.paths if os.path.lexists(path)]
+        self._warnings.append("pre_commands are not run in check mode: what they would make is not foretold.")
+        return there
+
+    def _missed(self, plan: DumpPlan, basis: Basis) -> Iterator[Entry]:
+        """Note which dumps cannot be had, and yield what stays of them from the last time."""
+        if not plan.missed:
+            return
+        bases = dumps_of(self._open, basis)
+        for missed in plan.missed:
+            self._problems.note(missed.place, missed.problem)
+            yield from (bases[path] for path in left_by(missed, bases))
 
     def _can_be_read(self, found: scan.Found) -> bool:
         """Tell whether the content of what was *found* can be had, and note it if not."""
@@ -458,10 +496,30 @@ class _Run:
                 outcome = self._as_it_is(known, fresh, is_foreign=is_foreign)
             else:
                 is_clean = is_clean and not holding.lock.took_over
-                outcome, is_clean = self._backed_up(known, holding, began, is_clean=is_clean)
+                with self._commands() as commands:
+                    outcome, is_clean = self._backed_up(known, holding, commands, began, is_clean=is_clean)
         state.set_clean(is_clean=is_clean and not self._has_left_something)
         self._require_complete(self._job.run)
         return outcome
+
+    @contextmanager
+    def _commands(self) -> Iterator[Commands]:
+        """Run the user's own commands before and after the block."""
+        job, request = self._job, self._request
+        variables = {
+            "FTP_BACKUP_JOB": job.name,
+            "FTP_BACKUP_CLIENT": job.client,
+            "FTP_BACKUP_DESTINATION": job.destination,
+            "FTP_BACKUP_RUN": job.run,
+        }
+        commands = Commands(request.pre_commands, request.post_commands, variables)
+        try:
+            with commands.surrounding():
+                yield commands
+        except BackupError as error:
+            if commands.failures and not isinstance(error, CommandError):
+                error.args = (" ".join([str(error), *commands.failures]),)
+            raise
 
     def _may_be_fresh(self) -> bool:
         """Tell from this host's own copies whether looking for a fresh point is worth a look without the lock."""
@@ -470,9 +528,14 @@ class _Run:
             return False
         return names.started_of(newest.run) > self._job.started - self._request.max_age
 
-    def _backed_up(self, known: Known, holding: Holding, began: float, *, is_clean: bool) -> tuple[Outcome, bool]:
+    def _backed_up(
+        self, known: Known, holding: Holding, commands: Commands, began: float, *, is_clean: bool
+    ) -> tuple[Outcome, bool]:
         """Make a restore point and remove others; return the outcome, and whether nothing was left to be cleaned up."""
         lock = holding.lock
+        self._roots = scan.roots_of(self._request.paths)
+        plan = plan_dumps(self._request.databases, self._job.state.directory)
+        dumping = Dumping(self._open, plan, self._problems)
         known = self._open.finish_removals(known)
         slot = self._slot(known)
         checkpoints = [point for point in known.checkpoints if point.pool == slot.pool]
@@ -482,7 +545,7 @@ class _Run:
             if table is not None:
                 table.sync(basis.points, lambda stored: self._open.cache.reader(self._storage, stored))
             header = self._header(known.listing.next_seq, slot.pool)
-            copy = Copy(self._open, self._roots, header, basis, self._manner, self._problems, table)
+            copy = Copy(self._open, self._roots, header, basis, self._manner, self._problems, dumping, table)
 
             def make() -> None:
                 copy.make(lambda trailer: self._require_size(known, trailer.entries, trailer.size))
@@ -496,6 +559,7 @@ class _Run:
             else:
                 make()
             new = copy.publish(partial(lock.prove, _UNTOUCHED))
+            commands.tell_made(f"The restore point {self._job.run} was made all the same.")
             outcome = self._prune(known, new, checkpoints, lock, basis.condition, table, began)
         return outcome, is_clean
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import stat
 import typing as t
@@ -20,6 +21,7 @@ from .sparse import extents_of, may_be_sparse, reader_of
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from .databases.servers import Dump
     from .native.damage import Condition
     from .native.pool import ContentTable
     from .native.volumes import Packer
@@ -30,6 +32,7 @@ if t.TYPE_CHECKING:
 
 _QUEUE = 20_000
 _ATTEMPTS = 3  # to read a small file while nobody writes it
+_TICK = 1.0  # seconds between two looks at uploads while a dump stands still
 _CHANGED = "it changed while it was read"
 _UNSIZED_LIMIT = MAX_SEGMENT  # of what tells no size and yet has a content, as in /proc
 
@@ -186,6 +189,24 @@ class Collector:
         self._packer.close_volume()
         self._drain(wait=True)
 
+    def collect_dump(self, entry: Entry, dump: Dump, base: Entry | None) -> None:
+        """Take what *dump* gives into the restore point as *entry*, once it is whole; *base* is what it was last.
+
+        If it is not, what it raises goes through, and nothing of it is in the restore point.
+        """
+
+        def read_into(view: memoryview) -> int:
+            while not dump.wait(_TICK):
+                self._packer.tick()
+            return dump.read_into(view)
+
+        places, digests, size = self._packed(entry, read_into, base)
+        digest = digest_of(digests)
+        if base is not None and base.digest == digest:
+            entry = entry._replace(mtime=base.mtime)  # nothing has changed since
+        facts = json.dumps(dump.facts, separators=(",", ":"))
+        self._append(entry._replace(size=size, digest=digest, facts=facts), places)
+
     # -- content
 
     def _taken(self, found: Found, change: Change) -> tuple[Entry, list[AnyPlace]] | None:
@@ -237,17 +258,8 @@ class Collector:
     ) -> tuple[Entry, list[AnyPlace]]:
         entry = entry_of_open(found.path, FILE, status, descriptor)
         extents = extents_of(descriptor, status.st_size) if may_be_sparse(status) else ()
-        known = self._known_segments(base)
-        places: list[AnyPlace] = []
-        digests: list[str] = []
-        size = 0
         read_into = reader_of(descriptor, extents, status.st_size)
-        for part, content in enumerate(self._cutter.segments(read_into), 1):
-            digest = hashlib.sha256(content).hexdigest()
-            size += len(content)
-            digests.append(digest)
-            places.append(self._place_of(entry._replace(extents=extents), content, digest, part, known))
-            self._packer.tick()
+        places, digests, size = self._packed(entry._replace(extents=extents), read_into, base)
         has_moved = _moment(os.fstat(descriptor)) != _moment(status)
         if size != (sum(length for _offset, length in extents) if extents else status.st_size):
             if extents:
@@ -255,8 +267,6 @@ class Collector:
             has_moved = True
         if has_moved:
             self._note(found.path, _CHANGED)
-        if len(places) == 1 and isinstance(places[0], Place):
-            places[0] = places[0]._replace(digest="")
         return (
             entry._replace(
                 size=status.st_size if extents else size,
@@ -266,6 +276,24 @@ class Collector:
             ),
             places,
         )
+
+    def _packed(
+        self, entry: Entry, read_into: Callable[[memoryview], int], base: Entry | None
+    ) -> tuple[list[AnyPlace], list[str], int]:
+        """Pack those segments of what *read_into* gives that are not known; return places, digests and total size."""
+        known = self._known_segments(base)
+        places: list[AnyPlace] = []
+        digests: list[str] = []
+        size = 0
+        for part, content in enumerate(self._cutter.segments(read_into), 1):
+            digest = hashlib.sha256(content).hexdigest()
+            size += len(content)
+            digests.append(digest)
+            places.append(self._place_of(entry, content, digest, part, known))
+            self._packer.tick()
+        if len(places) == 1 and isinstance(places[0], Place):
+            places[0] = places[0]._replace(digest="")
+        return places, digests, size
 
     def _place_of(
         self, entry: Entry, content: Buffer, digest: str, part: int, known: dict[tuple[str, int], Place]

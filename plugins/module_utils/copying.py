@@ -16,7 +16,18 @@ from .collect import Change, Collector, compare
 from .errors import BackupError, LockedError, StorageError, told_as
 from .native import names
 from .native.commit import Publication
-from .native.entries import FILE, Header, Part, Problem, Trailer, order_key, path_text
+from .native.entries import (
+    FILE,
+    FILES,
+    Header,
+    Part,
+    Problem,
+    Trailer,
+    dump_part,
+    is_dump,
+    order_key,
+    path_text,
+)
 from .native.manifest import ManifestWriter, VolumeSize
 from .native.points import ReadPoint, StoredPoint, make_durable, open_manifest
 from .native.uploads import Uploads
@@ -28,6 +39,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from .dumping import Dumping
     from .jobs import OpenJob
     from .native.damage import Condition
     from .native.entries import Entry
@@ -120,6 +132,7 @@ class Copy:
         basis: Basis,
         manner: Manner,
         problems: Problems,
+        dumping: Dumping,
         table: ContentTable | None = None,
     ) -> None:
         self._open = open_job
@@ -129,6 +142,7 @@ class Copy:
         self._basis = basis
         self._manner = manner
         self._problems = problems
+        self._dumping = dumping
         self._table = table
         self._directory = open_job.job.directory
         self._pool = self._directory / header.pool
@@ -200,14 +214,20 @@ class Copy:
         found = changes(
             self._open, self._roots, self._header, self._basis, self._problems, checksum=self._manner.checksum
         )
-        for change in found:
-            collector.collect(change)
+        for collect in self._steps(found, collector):
+            collect()
             if packer.content - noted >= CHECKPOINT_EVERY:
                 noted = packer.content
                 collector.settle()
                 uploads.wait()
                 self._kept.update(uploads.sizes)  # before: the reply to the last step may be lost
                 self._put_checkpoint(writer, counter, self._sizes(packer), file)
+
+    def _steps(self, found: Iterator[Change], collector: Collector) -> Iterator[Callable[[], None]]:
+        """Yield what collects each thing *found*, and then each dump."""
+        for change in found:
+            yield partial(collector.collect, change)
+        yield from self._dumping.steps(self._basis, collector)
 
     def _told(self, counter: _PartCounter, volumes: Mapping[str, VolumeSize]) -> dict[str, t.Any]:
         return {
@@ -285,15 +305,20 @@ def _pieces_of(local: Path, size: int, tail: bytes) -> Iterator[Buffer]:
 
 
 class _PartCounter:
-    """Hands entries on and counts what each root holds; both come in order."""
+    """Hands entries on and counts what each root holds, and each dump; all come in order."""
 
     def __init__(self, job_roots: list[bytes], write: Callable[[Entry], None]) -> None:
         self._roots = job_roots
         self._write = write
         self._counts = [[0, 0] for _root in job_roots]
+        self._dumps: list[Part] = []
         self._at = 0
 
     def __call__(self, entry: Entry) -> None:
+        if is_dump(entry.path):
+            self._dumps.append(Part(*dump_part(entry.path), 1, entry.size))
+            self._write(entry)
+            return
         while not scan.is_below(entry.path, self._roots[self._at]):
             self._at += 1
         self._counts[self._at][0] += 1
@@ -301,7 +326,8 @@ class _PartCounter:
         self._write(entry)
 
     def parts(self) -> tuple[Part, ...]:
-        return tuple(Part("files", path_text(root), *counts) for root, counts in zip(self._roots, self._counts))
+        files = [Part(FILES, path_text(root), *counts) for root, counts in zip(self._roots, self._counts)]
+        return (*files, *self._dumps)
 
 
 class VolumeNames:

@@ -17,6 +17,8 @@
     │   ├── SpaceError              no space or no quota is left
     │   ├── MissingError            there is no such file or directory, or none this user may see
     │   └── RefusedError            the server says no, and will say no again
+    ├── DatabaseError               a database server, or the program that speaks to it
+    ├── CommandError                a command of the user's, before or after the backup, failed
     ├── DamageError                 what is stored is not what was stored once
     ├── AbandonedError              the work this belonged to was given up; what stopped it is told elsewhere
     ├── ShrunkError                 the tree has lost so much that something must be missing
@@ -124,6 +126,18 @@ class RefusedError(StorageError):
     """The server says no, and will say no again."""
 
     kind = "refused"
+
+
+class DatabaseError(BackupError):
+    """A database server, or the client program that speaks to it, did not do what was asked."""
+
+    kind = "database"
+
+
+class CommandError(BackupError):
+    """A command that the user wants to be run before or after the backup did not do what it should."""
+
+    kind = "command"
 
 
 class DamageError(BackupError):

@@ -15,38 +15,49 @@ from __future__ import annotations
 
 import re
 import typing as t
-from itertools import count, takewhile
+from itertools import chain, count, takewhile
 
 from .errors import UsageError
-from .native.entries import path_bytes, path_text
+from .native.entries import order_key, path_bytes, path_text
 
 if t.TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
 _ANY_DEPTH = "**"
 _ANY_NAMES = "**/"
 _ANY_TEXT = "*"
 _ONE = "?"
 _END = ""
+_LITERALS = 20
 _TOKEN = re.compile(r"\*\*+|\\?.", re.DOTALL)
 _WILDCARDS = {_ANY_DEPTH, _ANY_TEXT, _ONE}
 # `(?<=/)`: what goes on behind any number of names is a name. The end: what lies below is meant as well.
 _PATTERNS = {_ANY_DEPTH: ".*?", _ANY_NAMES: ".*?(?<=/)", _ANY_TEXT: "[^/]*?", _ONE: "[^/]", _END: r"(?=/|\Z)"}
 
 
+class Stretch(t.NamedTuple):
+    """Paths at and below *prefix*, empty for the root, that have one of *literals* in them, if there are any."""
+
+    prefix: bytes
+    literals: tuple[bytes, ...]
+
+
 class PathFilter:
     """The paths that any of some globs matches; without globs there are none.
 
-    *literal_prefix* is the deepest path that all of them are or lie below, empty where that is the root.
+    *literal_prefix* is the deepest path that all of them are or lie below, empty where that is the root. *globs* are as
+    they were given. *stretches* are where all of them lie, in the order of manifests.
     """
 
     def __init__(self, globs: Sequence[str]) -> None:
+        self.globs = tuple(globs)
         parsed = [_components_of(glob) for glob in globs]
         groups = count()
         patterns = [_pattern(components, groups) for components in parsed]
         self._matches = re.compile("|".join(patterns) if patterns else r"(?!)", re.DOTALL).match
         levels = takewhile(lambda names: len(set(names)) == 1, zip(*map(_literal_components, parsed)))
         self.literal_prefix = b"".join(b"/" + path_bytes(names[0]) for names in levels)
+        self.stretches = _merged(map(_stretch, parsed))
 
     def matches(self, path: bytes) -> bool:
         """Tell whether any of the globs matches *path*; a byte that is no UTF-8 counts as one character."""
@@ -113,3 +124,33 @@ def _literal_components(components: list[list[str]]) -> list[str]:
             break
         literal.append("".join(token[-1] for token in tokens))
     return literal
+
+
+def _stretch(components: list[list[str]]) -> Stretch:
+    """Return where the paths that one glob matches lie, and a text that is in all of them, a long one."""
+    prefix = b"".join(b"/" + path_bytes(name) for name in _literal_components(components))
+    runs = [""]
+    for component in components:
+        runs[-1] += "/"
+        for token in component:
+            if token in _WILDCARDS:
+                runs.append("")
+            else:
+                runs[-1] += token[-1]
+    telling = [run for run in runs[1:] if run not in ("", "/")] or runs[:1]  # the first one is in most paths there
+    literal = path_bytes(max(telling, key=len))
+    return Stretch(prefix, (literal,) if literal else ())
+
+
+def _merged(stretches: Iterable[Stretch]) -> tuple[Stretch, ...]:
+    """Return *stretches* in order, with those that lie within others taken into them."""
+    merged: list[Stretch] = []
+    for stretch in sorted(stretches, key=lambda stretch: order_key(stretch.prefix)):
+        above = merged[-1] if merged else None
+        if above is None or not (stretch.prefix + b"/").startswith(above.prefix + b"/"):
+            merged.append(stretch)
+            continue
+        both = (above.literals, stretch.literals)
+        literals = tuple(dict.fromkeys(chain(*both))) if all(both) else ()
+        merged[-1] = Stretch(above.prefix, literals if len(literals) <= _LITERALS else ())
+    return tuple(merged)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .databases.servers import Login
 from .errors import BackupError
 
 if t.TYPE_CHECKING:
@@ -25,6 +26,21 @@ JOB_OPTIONS: dict[str, dict[str, object]] = {
     "destination": {"type": "str", "required": True},
     "client": {"type": "str"},
 }
+LOGIN_OPTIONS: dict[str, dict[str, object]] = {
+    "host": {"type": "str"},
+    "port": {"type": "int"},
+    "socket": {"type": "path"},
+    "username": {"type": "str"},
+    "password": {"type": "str", "no_log": True},
+    "option_file": {"type": "path"},
+    "programs": {"type": "path"},
+    "run_as": {"type": "str"},
+}
+
+
+def login_of(values: dict[str, t.Any]) -> Login:
+    """Return what the LOGIN_OPTIONS in *values* mean."""
+    return Login(**{name: values[name] for name in LOGIN_OPTIONS})
 
 
 def run(module: AnsibleModule, action: Callable[[], Outcome]) -> t.NoReturn:

@@ -14,6 +14,7 @@ from pathlib import Path
 from .connections import open_storage, reported
 from .errors import BackupError, DamageError, UsageError, told_as
 from .native import names
+from .native.entries import FILES, dump_path
 from .native.fetch import Fetcher
 from .native.points import ManifestCache, list_points, read_job_file
 from .outcome import Outcome
@@ -24,6 +25,7 @@ from .restoring.deciding import AND_MORE, Decider, FileDecider
 from .restoring.extra import Extra
 from .restoring.failures import Failures
 from .restoring.links import Linker, Manner, StandIns
+from .restoring.loading import Load, Loader
 from .restoring.owners import owner_of
 from .restoring.restoration import Restoration
 from .restoring.target import Target
@@ -40,18 +42,21 @@ if t.TYPE_CHECKING:
     from .storage import Storage
 
 _SIDE_BY_SIDE = 4
-_KINDS = ("files", "directories", "links", "others", "deleted")
+_KINDS = ("files", "directories", "links", "others", "databases", "deleted")
 _DONE = "could not be restored, everything else was"
 _FORETOLD = "cannot be restored, everything else can"
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What is to be brought back, and where to; a *target* of ``/`` is the place it came from."""
+    """What is to be brought back, and where to; a *target* of ``/`` is the place it came from.
+
+    With *load*, databases are loaded into a server; a *target* is needed for all else.
+    """
 
     destination: str
     job: str
-    target: Path
+    target: Path | None
     client: str | None = None
     point: str = "latest"
     paths: tuple[str, ...] = ()
@@ -60,17 +65,35 @@ class Wish:
     delete_extra: bool = False
     owner: str = "keep"
     checksum: bool = False
+    load: Load | None = None
+
+    def require_sense(self) -> None:
+        """Raise if what is asked for cannot work, whatever the destination has."""
+        check_name(self.job, "job")
+        if self.paths and self.parts:
+            raise UsageError("Either paths or parts can be asked for, not both.")
+        if self.target is not None and not self.target.is_absolute():
+            raise UsageError(f"The target {self.target} is no absolute path.")
+        wants_files = not self.parts or any(part.kind == FILES for part in self.parts)
+        if self.target is None and (wants_files or self.load is None):
+            raise UsageError("It is not said where to: give a target, or say in_place: true.")
+
+    @property
+    def root(self) -> Path:
+        """Where files are put; without a target there are none."""
+        return self.target or Path("/")
+
+    @property
+    def leaves_dumps(self) -> bool:
+        """Whether dumps do not become files: they are loaded, or the place that they came from is no file."""
+        return self.load is not None or self.root == Path("/")
 
 
 def restore(registry: Registry, host: Host, wish: Wish, *, check_mode: bool) -> Outcome:
     """Make the target hold what the restore point holds, as far as *wish* asks for it."""
+    wish.require_sense()
     destination = require(registry, wish.destination)
-    if not wish.target.is_absolute():
-        raise UsageError(f"The target {wish.target} is no absolute path.")
-    if wish.paths and wish.parts:
-        raise UsageError("Either paths or parts can be asked for, not both.")
     _identity, client, _is_new = host.client_of(wish.client)
-    check_name(wish.job, "job")
     check_name(client, "client")
     run = names.run_id(host.now(), host.chance())
     destination_state = DestinationState(host.state_directory, destination.name, destination.place)
@@ -82,13 +105,14 @@ def restore(registry: Registry, host: Host, wish: Wish, *, check_mode: bool) -> 
         state = destination_state.job(client, wish.job)
         stored = _stored_points(storage, state, wish, client, run)
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ftp-backup-")))
-        target = stack.enter_context(closing(Target(wish.target, run, owner_of(wish.owner))))
+        target = stack.enter_context(closing(Target(wish.root, run, owner_of(wish.owner))))
         directory = names.job_directory(client, wish.job)
         cache = ManifestCache(scratch, state.manifests)
         wanted = Wanted(wish.job, wish.point, wish.paths, wish.parts)
         chooser = stack.enter_context(closing(PointChooser(storage, directory, cache, wanted, target.is_there)))
         spared = (scratch, host.state_directory, host.config_directory)
         tally = Tally()
+        loader = Loader(wish.load, storage, destination_state.directory, tally) if wish.load is not None else None
         while True:
             surveyed, warnings = chooser.choose(stored)
             if wish.delete_extra and surveyed.unknown:
@@ -96,17 +120,21 @@ def restore(registry: Registry, host: Host, wish: Wish, *, check_mode: bool) -> 
                     f"Of the restore point {surveyed.point.stored.run}, the {surveyed.unknown} cannot be read any more,"
                     " so nobody can tell what is extra. Nothing was restored: it can be without delete_extra."
                 )
-            with told_as(f"The target {wish.target} cannot be used"):
+            with told_as(f"The target {wish.root} cannot be used"):
                 target.require_usable()
             deed = _Deed(wish, target, surveyed, tally, scratch, spared, check_mode=check_mode)
             try:
+                if loader is not None:
+                    loader.require_room(surveyed)
                 deed.restore(storage, directory, side_by_side)
+                if loader is not None:
+                    loader.load(surveyed, directory, side_by_side, check_mode=check_mode)
                 break
             except BackupError:
                 stored = _published_anew(storage, directory, surveyed.point.stored)
                 if not stored:
                     raise
-        warnings = (*warnings, *deed.delete_extra(), *target.attributes.report())
+        warnings = (*warnings, *deed.delete_extra(), *deed.left_dumps(), *target.attributes.report())
         return reported(deed.outcome(storage.bytes_received, warnings), storage)
 
 
@@ -156,15 +184,16 @@ class _Deed:
         wish, target, surveyed, failures = self._wish, self._target, self._surveyed, self._failures
         for first, error in surveyed.lost_above:
             failures.add(first + AND_MORE, error)
+        selection = surveyed.selection.without_dumps() if wish.leaves_dumps else surveyed.selection
         comparison = Comparison(target, checksum=wish.checksum)
         files = FileDecider(target, comparison, wish.overwrite)
         volumes = surveyed.point.trailer.volumes
-        decider = Decider(target, surveyed.selection, comparison, files, volumes, overwrite=wish.overwrite)
+        decider = Decider(target, selection, comparison, files, volumes, overwrite=wish.overwrite)
         pool = directory / surveyed.point.header.pool
         with ExitStack() as stack:
             stand_ins = stack.enter_context(closing(StandIns(self._scratch)))
             manner = Manner(wish.overwrite, self._check_mode, surveyed.lost is None)
-            linker = Linker(target, surveyed.selection, comparison, files, failures, stand_ins, manner)
+            linker = Linker(target, selection, comparison, files, failures, stand_ins, manner)
             fetcher = None
             if not self._check_mode:
                 fetcher = stack.enter_context(Fetcher(storage, pool, side_by_side))
@@ -187,6 +216,19 @@ class _Deed:
         if failures.count:
             raise failures.told("could not be deleted, everything was restored")
         return warnings
+
+    def left_dumps(self) -> tuple[str, ...]:
+        """Return what the user should know of databases that were neither loaded nor written to files."""
+        parts = self._surveyed.point.trailer.parts
+        dumps = [(part.name, dump_path(part.kind, part.name)) for part in parts if part.kind != FILES]
+        left = [name for name, path in dumps if self._surveyed.selection.matches(path)]
+        if self._wish.load is not None or not self._wish.leaves_dumps or not left:
+            return ()
+        sentence = (
+            f"Databases were left out, the first is {left[0]}: say load: true to load them into a server, or give a"
+            " target for their dumps."
+        )
+        return (sentence,)
 
     def outcome(self, received: int, warnings: tuple[str, ...]) -> Outcome:
         """Return what was done, or what would be."""

@@ -437,8 +437,8 @@ def _entry(path: bytes, kind: str, status: os.stat_result, xattrs: Attributes, t
         mode=stat.S_IMODE(status.st_mode),
         uid=status.st_uid,
         gid=status.st_gid,
-        user=_user_name(status.st_uid),
-        group=_group_name(status.st_gid),
+        user=user_name(status.st_uid),
+        group=group_name(status.st_gid),
         mtime=status.st_mtime_ns,
         size=status.st_size if is_file else 0,
         inode=inode_of(status) if is_file else "",
@@ -478,7 +478,8 @@ def _attributes(place: bytes | int, *, follow_symlinks: bool = True) -> Attribut
 
 
 @cache
-def _user_name(uid: int) -> str:
+def user_name(uid: int) -> str:
+    """Return the name of the user *uid*, empty if this host knows none."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -486,7 +487,8 @@ def _user_name(uid: int) -> str:
 
 
 @cache
-def _group_name(gid: int) -> str:
+def group_name(gid: int) -> str:
+    """Return the name of the group *gid*, empty if this host knows none."""
     try:
         return grp.getgrgid(gid).gr_name
     except KeyError:

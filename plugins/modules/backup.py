@@ -36,7 +36,8 @@ attributes:
     support: full
     details:
       - While a complete restore point of the same definition is younger than O(max_age), the task is V(ok). The
-        definition is O(paths), O(exclude), O(one_file_system), O(exclude_caches) and O(exclude_marker).
+        definition is O(paths), O(exclude), O(one_file_system), O(exclude_caches), O(exclude_marker) and, without how
+        to log in, O(databases).
       - With O(force=true) every run makes one.
 options:
   job:
@@ -48,9 +49,150 @@ options:
     description:
       - The files and directories to back up, as absolute paths, each with everything below it.
       - Double slashes, those at the end, C(.) and C(..) make no other path.
+      - Either this or O(databases) is needed.
     type: list
     elements: path
-    required: true
+  databases:
+    description:
+      - Databases to back up beside O(paths). Each becomes a part of the restore point, of the kind C(database), which
+        M(stowage.ftp_backup.restore) brings back as a dump or loads into a server.
+      - Every dump is as the database was at one moment, and is streamed to the destination. It needs the client
+        programs of the server on the host; SQLite needs none.
+      - A dump stands in the restore point only if its program ended well.
+    type: list
+    elements: dict
+    suboptions:
+      type:
+        description:
+          - What kind of server it is. V(mysql) is MariaDB, too.
+          - Dumps of MySQL and MariaDB have triggers, routines and events. Those of tables that are not InnoDB may not
+            be of one moment, which is warned about.
+          - Dumps of PostgreSQL are archives for C(pg_restore), without compression of their own, so that what has not
+            changed is found again.
+          - A database of V(sqlite) is copied on the host first, which takes as much space in O(state_directory).
+        type: str
+        choices:
+          - mysql
+          - postgresql
+          - sqlite
+        required: true
+      name:
+        description:
+          - Which databases, V(all) for all that are not the server's own. It has no meaning for V(sqlite).
+        type: list
+        elements: str
+        default:
+          - all
+      exclude:
+        description:
+          - Which databases to leave out, as globs such as V(test_*).
+        type: list
+        elements: str
+        default: []
+      path:
+        description:
+          - The file of the database, if it is one of V(sqlite).
+        type: path
+      users:
+        description:
+          - Whether to keep who may log in, with passwords as the server has them, roles and grants. They become a part
+            of the kind C(database_users).
+        type: bool
+        default: true
+      label:
+        description:
+          - What tells these databases from those of other servers. The parts of V(mysql) and V(postgresql) are called
+            C(LABEL/DATABASE) then, and C(DATABASE) without it; that of V(sqlite) is called C(LABEL), and by the name of
+            its file without it.
+          - Databases of several servers whose names may be the same need one.
+        type: str
+      on_failure:
+        description:
+          - What a dump means that cannot be made. With V(fail) there is no restore point, and the run fails.
+          - With V(partial) the restore point is partial, see O(on_problem). The dump stays in it as it was in the one
+            that this run started from, if it was there.
+        type: str
+        choices:
+          - fail
+          - partial
+        default: fail
+      host:
+        description:
+          - The server's name or address. Without it and O(databases[].socket), the client programs take their own
+            default, which is a socket of this host.
+        type: str
+      port:
+        description:
+          - The server's port.
+        type: int
+      socket:
+        description:
+          - The server's socket. Of PostgreSQL it is the directory in which the socket lies.
+        type: path
+      username:
+        description:
+          - Who logs in.
+        type: str
+      password:
+        description:
+          - The password. It reaches the client programs in a file or an environment that only they can read.
+        type: str
+      option_file:
+        description:
+          - A file on the host from which the client programs take what is not given here. Of MySQL and MariaDB it is a
+            file of options, such as V(/root/.my.cnf), and of PostgreSQL a file of passwords, such as V(/root/.pgpass).
+        type: path
+      programs:
+        description:
+          - The directory of the client programs. Without it they are found on the C(PATH).
+        type: path
+      run_as:
+        description:
+          - The user of the host who runs the client programs, which only root can choose. With V(postgres) a local
+            PostgreSQL lets its superuser in without a password.
+        type: str
+  pre_commands:
+    description:
+      - Commands of your own that the shell of the host runs before anything is read, in order. None is run if a fresh
+        restore point is found, or in check mode.
+      - The first that fails ends the run, and there is no restore point.
+      - They find C(FTP_BACKUP_JOB), C(FTP_BACKUP_CLIENT), C(FTP_BACKUP_DESTINATION) and C(FTP_BACKUP_RUN), which is the
+        id of the restore point, in their environment.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      command:
+        description:
+          - What the shell runs.
+        type: str
+        required: true
+      timeout:
+        description:
+          - How long it may take, as a number with V(s), V(m), V(h), V(d) or V(w). After that it is stopped with all
+            that it has started, and has failed.
+        type: str
+        default: 1h
+  post_commands:
+    description:
+      - Commands of your own that run at the end, in order, each whatever happened before. That holds if one of
+        O(pre_commands) or the backup failed, too.
+      - They also find C(FTP_BACKUP_OUTCOME), which is C(made) or C(failed).
+      - If one fails, the task fails. A restore point that was made stays.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      command:
+        description:
+          - What the shell runs.
+        type: str
+        required: true
+      timeout:
+        description:
+          - How long it may take, as with O(pre_commands[].timeout).
+        type: str
+        default: 1h
   structure:
     description:
       - How restore points share storage. It cannot be changed once the job exists.
@@ -175,7 +317,8 @@ options:
     default: false
   allow_shrink:
     description:
-      - Whether to go on although O(paths) hold less than half of the entries or bytes of the last restore point.
+      - Whether to go on although O(paths) and O(databases) hold less than half of the entries or bytes of the last
+        restore point.
       - Without it such a run fails before its restore point exists, because a disk that is not mounted looks like that.
     type: bool
     default: false
@@ -240,6 +383,36 @@ EXAMPLES = r"""
       daily: 14
       weekly: 8
       monthly: 12
+
+- name: Keep a site with its database and those who may use it
+  stowage.ftp_backup.backup:
+    destination: Provider storage
+    job: shop
+    structure: deduplicated
+    paths:
+      - /srv/www/shop
+    databases:
+      - type: mysql
+        name: shop
+        option_file: /root/.my.cnf
+      - type: postgresql
+        exclude:
+          - test_*
+        run_as: postgres
+    retention:
+      daily: 14
+
+- name: Back up a file system as it is at one moment
+  stowage.ftp_backup.backup:
+    destination: Provider storage
+    job: mail
+    paths:
+      - /mnt/snapshot
+    pre_commands:
+      - command: lvcreate --snapshot --name snapshot --size 5G vg0/mail && mount -o ro /dev/vg0/snapshot /mnt/snapshot
+        timeout: 5m
+    post_commands:
+      - command: umount /mnt/snapshot; lvremove --yes vg0/snapshot
 
 - name: Take a full copy before an upgrade
   stowage.ftp_backup.backup:
@@ -339,6 +512,7 @@ pruned:
 failure:
   description:
     - What kind of error ended the module, and the code of the server's reply if there was one.
+    - With C(kind=database) or C(kind=command), a client program of a database server or a command of yours has failed.
     - With C(kind=partial), the id of the restore point that was made, and its problems.
   returned: failure
   type: dict
@@ -356,14 +530,25 @@ from ansible.module_utils.common.text.formatters import human_to_bytes
 
 from ..module_utils.ages import parse_age
 from ..module_utils.backup import STRUCTURES, Request, back_up
+from ..module_utils.commands import Command
+from ..module_utils.dumps import TYPES, Source
 from ..module_utils.errors import UsageError
-from ..module_utils.module import JOB_OPTIONS, run
+from ..module_utils.module import JOB_OPTIONS, LOGIN_OPTIONS, login_of, run
 from ..module_utils.native.entries import Rules
 from ..module_utils.registry import FileRegistry, Host
 from ..module_utils.retention import parse_policy
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from ..module_utils.outcome import Outcome
+
+COMMANDS = {
+    "type": "list",
+    "elements": "dict",
+    "default": [],
+    "options": {"command": {"type": "str", "required": True}, "timeout": {"type": "str", "default": "1h"}},
+}
 
 
 def without_detours(path: str) -> str:
@@ -381,6 +566,23 @@ def bytes_of(size: str) -> int:
         ) from error
 
 
+def source_of(values: dict[str, Any]) -> Source:
+    return Source(
+        type=values["type"],
+        names=tuple(values["name"]),
+        exclude=tuple(values["exclude"]),
+        label=values["label"],
+        users=values["users"],
+        is_required=values["on_failure"] == "fail",
+        path=values["path"],
+        login=login_of(values),
+    )
+
+
+def commands_of(option: str, values: list[dict[str, Any]]) -> tuple[Command, ...]:
+    return tuple(Command(value["command"], parse_age(value["timeout"], f"The timeout of {option}")) for value in values)
+
+
 def manage(module: AnsibleModule) -> Outcome:
     params = module.params
     config_directory = Path(params["config_directory"])
@@ -388,7 +590,10 @@ def manage(module: AnsibleModule) -> Outcome:
         destination=params["destination"],
         job=params["job"],
         client=params["client"],
-        paths=tuple({without_detours(path): None for path in params["paths"]}),
+        paths=tuple({without_detours(path): None for path in params["paths"] or ()}),
+        databases=tuple(map(source_of, params["databases"] or ())),
+        pre_commands=commands_of("pre_commands", params["pre_commands"]),
+        post_commands=commands_of("post_commands", params["post_commands"]),
         structure=params["structure"],
         compression=params["compression"],
         retention=parse_policy(params["retention"] or {}),
@@ -416,7 +621,25 @@ def main() -> None:
         argument_spec={
             **JOB_OPTIONS,
             "job": {"type": "str", "required": True},
-            "paths": {"type": "list", "elements": "path", "required": True},
+            "paths": {"type": "list", "elements": "path"},
+            "databases": {
+                "type": "list",
+                "elements": "dict",
+                "options": {
+                    "type": {"type": "str", "choices": list(TYPES), "required": True},
+                    "name": {"type": "list", "elements": "str", "default": ["all"]},
+                    "exclude": {"type": "list", "elements": "str", "default": []},
+                    "path": {"type": "path"},
+                    "users": {"type": "bool", "default": True},
+                    "label": {"type": "str"},
+                    "on_failure": {"type": "str", "choices": ["fail", "partial"], "default": "fail"},
+                    **LOGIN_OPTIONS,
+                },
+                "required_if": [("type", "sqlite", ["path"])],
+                "mutually_exclusive": [("host", "socket"), ("path", "host"), ("path", "socket")],
+            },
+            "pre_commands": COMMANDS,
+            "post_commands": COMMANDS,
             "exclude": {"type": "list", "elements": "str", "default": []},
             "one_file_system": {"type": "bool", "default": False},
             "exclude_caches": {"type": "bool", "default": True},
@@ -444,6 +667,7 @@ def main() -> None:
             "volume_size": {"type": "str", "default": "32M"},
             "verify": {"type": "str", "choices": ["size", "readback"], "default": "size"},
         },
+        required_one_of=[("paths", "databases")],
         supports_check_mode=True,
     )
     run(module, lambda: manage(module))

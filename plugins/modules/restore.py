@@ -13,7 +13,7 @@ author:
   - The stowage.ftp_backup contributors (@stowage)
 description:
   - Brings back a whole restore point, or some of its parts or paths, to a directory of your choice or to where it all
-    came from.
+    came from. Databases come back as dumps, or are loaded into a server.
   - What is already as it should be is not fetched. A file appears under its name only when it is complete and checked.
   - Holes of sparse files, hard links, POSIX ACLs, capabilities and other extended attributes come back, too, as far as
     the target can have them. A warning says if it could not.
@@ -68,24 +68,87 @@ options:
     suboptions:
       kind:
         description:
-          - The kind of the part. Of V(files) there is one for each path that was backed up.
+          - The kind of the part. Of V(files) there is one for each path that was backed up, of V(database) one for each
+            database, and of V(database_users) one for each server.
         type: str
         default: files
       name:
         description:
-          - The name of the part, which is the path that was backed up if O(parts[].kind=files).
+          - The name of the part, which is the path that was backed up if O(parts[].kind=files). Without it, all parts
+            of the kind are meant.
         type: str
-        required: true
+      into:
+        description:
+          - With O(load=true), the name of the database to load it into, or of the file if it is one of SQLite. Without
+            it, it is the name that it had.
+        type: str
   target:
     description:
       - The directory below which everything is put under its full path, so V(/etc/hosts) comes to C(TARGET/etc/hosts).
-      - Either this or O(in_place) is needed.
+      - Dumps come to C(TARGET/parts:/database/NAME), unless they are loaded. Those of MySQL and MariaDB are SQL, those
+        of PostgreSQL are for C(pg_restore), and those of SQLite are databases.
+      - Either this or O(in_place) is needed, unless databases are all that is wanted and O(load=true).
     type: path
   in_place:
     description:
       - Whether to bring everything back to where it came from.
     type: bool
     default: false
+  load:
+    description:
+      - Whether to load databases into a server, straight from the destination.
+      - A database is loaded aside and gets its name at the end. What fails on the way leaves what was there.
+      - Users and grants are loaded only if their part is one of O(parts). Who is there already keeps the password.
+        Those of PostgreSQL are loaded before the databases, which belong to them, and those of MySQL and MariaDB after
+        them, since grants name tables.
+    type: bool
+    default: false
+  replace:
+    description:
+      - With O(load=true), whether to replace a database that has something in it. Without it such a one is refused,
+        before anything is written.
+    type: bool
+    default: false
+  server:
+    description:
+      - With O(load=true), how to log in to the server.
+    type: dict
+    suboptions:
+      host:
+        description:
+          - The server's name or address. Without it and O(server.socket), the client programs take their own
+            default, which is a socket of this host.
+        type: str
+      port:
+        description:
+          - The server's port.
+        type: int
+      socket:
+        description:
+          - The server's socket. Of PostgreSQL it is the directory in which the socket lies.
+        type: path
+      username:
+        description:
+          - Who logs in.
+        type: str
+      password:
+        description:
+          - The password. It reaches the client programs in a file or an environment that only they can read.
+        type: str
+      option_file:
+        description:
+          - A file on the host from which the client programs take what is not given here. Of MySQL and MariaDB it is a
+            file of options, such as V(/root/.my.cnf), and of PostgreSQL a file of passwords, such as V(/root/.pgpass).
+        type: path
+      programs:
+        description:
+          - The directory of the client programs. Without it they are found on the C(PATH).
+        type: path
+      run_as:
+        description:
+          - The user of the host who runs the client programs, which only root can choose. With V(postgres) a local
+            PostgreSQL lets its superuser in without a password.
+        type: str
   overwrite:
     description:
       - What to do with a file that is there already.
@@ -151,6 +214,19 @@ EXAMPLES = r"""
     in_place: true
     delete_extra: true
 
+- name: Look at yesterday's database beside today's
+  stowage.ftp_backup.restore:
+    destination: Provider storage
+    job: shop
+    point: "2026-11-21"
+    parts:
+      - kind: database
+        name: shop
+        into: shop_yesterday
+    load: true
+    server:
+      option_file: /root/.my.cnf
+
 - name: Bring everything back to where it came from
   stowage.ftp_backup.restore:
     destination: Provider storage
@@ -168,7 +244,9 @@ point:
     seq: 42
     complete: true
 restored:
-  description: How many things were created, replaced or given other metadata, by their kind, and how many were deleted.
+  description:
+    - How many things were created, replaced or given other metadata, by their kind, how many databases were loaded, and
+      how many things were deleted.
   returned: success
   type: dict
   sample:
@@ -176,9 +254,10 @@ restored:
     directories: 3
     links: 0
     others: 1
+    databases: 0
     deleted: 0
 bytes:
-  description: The size of the files whose content was restored.
+  description: The size of the files whose content was restored, and of the dumps that were loaded.
   returned: success
   type: int
   sample: 734003200
@@ -200,13 +279,28 @@ from typing import TYPE_CHECKING
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.module import JOB_OPTIONS, run
+from ..module_utils.errors import UsageError
+from ..module_utils.module import JOB_OPTIONS, LOGIN_OPTIONS, login_of, run
 from ..module_utils.registry import FileRegistry, Host
 from ..module_utils.restore import Wish, restore
+from ..module_utils.restoring.loading import Load
 from ..module_utils.restoring.selection import WantedPart
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from ..module_utils.outcome import Outcome
+
+
+def load_of(params: dict[str, Any]) -> Load | None:
+    """Return how databases are to be loaded, or None if they are not."""
+    names = {WantedPart(part["kind"], part["name"]): part["into"] for part in params["parts"] if part["into"]}
+    if not params["load"]:
+        if names or params["replace"] or params["server"]:
+            raise UsageError("What is said of databases has a meaning only with load: true.")
+        return None
+    server = params["server"] or dict.fromkeys(LOGIN_OPTIONS)
+    return Load(login_of(server), replace=params["replace"], names=names)
 
 
 def bring_back(module: AnsibleModule) -> Outcome:
@@ -219,7 +313,8 @@ def bring_back(module: AnsibleModule) -> Outcome:
         point=params["point"],
         paths=tuple(params["paths"]),
         parts=tuple(WantedPart(part["kind"], part["name"]) for part in params["parts"]),
-        target=Path("/" if params["in_place"] else params["target"]),
+        target=Path("/") if params["in_place"] else None if params["target"] is None else Path(params["target"]),
+        load=load_of(params),
         overwrite=params["overwrite"],
         delete_extra=params["delete_extra"],
         owner=params["owner"],
@@ -240,8 +335,16 @@ def main() -> None:
                 "type": "list",
                 "elements": "dict",
                 "default": [],
-                "options": {"kind": {"type": "str", "default": "files"}, "name": {"type": "str", "required": True}},
+                "options": {
+                    "kind": {"type": "str", "default": "files"},
+                    "name": {"type": "str"},
+                    "into": {"type": "str"},
+                },
+                "required_by": {"into": ["name"]},
             },
+            "load": {"type": "bool", "default": False},
+            "replace": {"type": "bool", "default": False},
+            "server": {"type": "dict", "options": LOGIN_OPTIONS, "mutually_exclusive": [("host", "socket")]},
             "target": {"type": "path"},
             "in_place": {"type": "bool", "default": False},
             "overwrite": {"type": "str", "choices": ["changed", "always", "never"], "default": "changed"},
@@ -249,7 +352,6 @@ def main() -> None:
             "owner": {"type": "str", "choices": ["keep", "map", "current"], "default": "keep"},
             "checksum": {"type": "bool", "default": False},
         },
-        required_if=[("in_place", False, ["target"])],
         mutually_exclusive=[("target", "in_place"), ("paths", "parts")],
         supports_check_mode=True,
     )

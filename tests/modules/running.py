@@ -86,22 +86,39 @@ def play(home: Path, *tasks: Task, diff: bool = False, python: Path | None = Non
         playbook.touch(mode=0o600)
         playbook.write_text(json.dumps(_play_of(tasks, diff=diff)), encoding="utf-8")
         told.touch()
-        ended = subprocess.run(
-            [
-                *(sys.executable, "-m", "ansible", "playbook", str(playbook)),
-                *("-i", "localhost,", "-c", "local", "-e", f"ansible_python_interpreter={python or sys.executable}"),
-                *(["-" + "v" * verbosity] if verbosity else []),
-            ],
-            env=_environment(home, told),
-            cwd=scratch,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS,
-            check=False,
-        )
-        output = ended.stdout + ended.stderr
-        results = [Result(json.loads(line), output) for line in told.read_text("utf-8").splitlines()]
+        return _played(home, playbook, told, python=python, more=["-" + "v" * verbosity] if verbosity else [])
+
+
+def play_book(home: Path, playbook: Path, variables: Mapping[str, object]) -> list[Result]:
+    """Run a *playbook* against this machine and return the results of its tasks, at most to the first that failed.
+
+    Everything that Ansible writes goes below *home*. Each result has the output of the whole play.
+    """
+    with tempfile.TemporaryDirectory(dir=home) as scratch:
+        told, given = Path(scratch, "results"), Path(scratch, "variables.json")
+        given.touch(mode=0o600)
+        given.write_text(json.dumps(variables), encoding="utf-8")
+        told.touch()
+        return _played(home, playbook, told, python=None, more=["-e", f"@{given}"])
+
+
+def _played(home: Path, playbook: Path, told: Path, *, python: Path | None, more: Sequence[str]) -> list[Result]:
+    ended = subprocess.run(
+        [
+            *(sys.executable, "-m", "ansible", "playbook", str(playbook)),
+            *("-i", "localhost,", "-c", "local", "-e", f"ansible_python_interpreter={python or sys.executable}"),
+            *more,
+        ],
+        env=_environment(home, told),
+        cwd=told.parent,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_SECONDS,
+        check=False,
+    )
+    output = ended.stdout + ended.stderr
+    results = [Result(json.loads(line), output) for line in told.read_text("utf-8").splitlines()]
     assert results, output
     return results
 

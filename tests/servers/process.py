@@ -47,15 +47,17 @@ def started(
     command: Callable[[int], Sequence[str]],
     *,
     log: Path,
-    is_greeting: Callable[[bytes], bool],
+    is_greeting: Callable[[bytes], bool] = bool,
+    is_up: Callable[[int], bool] | None = None,
     host: str = LOOPBACK,
 ) -> Iterator[Started]:
     """Run *command* of a free port until the block ends; what it prints goes to *log*.
 
-    Raises ServerError with the end of the log when it does not come to greet.
+    A server that is spoken to first, and always has processes of its own, cannot be known by its greeting: *is_up*
+    tells of its port whether it serves. Raises ServerError with the end of the log when it does not come to greet.
     """
     with contextlib.ExitStack() as running:
-        yield _start(command, running, log=log, is_greeting=is_greeting, host=host)
+        yield _start(command, running, log=log, is_greeting=is_greeting, is_up=is_up, host=host)
 
 
 def _start(
@@ -64,6 +66,7 @@ def _start(
     *,
     log: Path,
     is_greeting: Callable[[bytes], bool],
+    is_up: Callable[[int], bool] | None,
     host: str,
 ) -> Started:
     """Start the server, which ends with *running*; one that loses the race for its port gets another."""
@@ -71,7 +74,7 @@ def _start(
         port = free_port(host)
         with contextlib.ExitStack() as attempt:
             pid, has_ended = attempt.enter_context(_guarded(command(port), log))
-            if _comes_up(pid, (host, port), has_ended, is_greeting):
+            if _comes_up(pid, (host, port), has_ended, is_greeting, is_up):
                 running.push(attempt.pop_all())
                 return Started(pid, port)
     raise ServerError(f"{command(0)[0]} did not start; the end of its log: {_tail(log)}")
@@ -112,12 +115,17 @@ def _comes_up(
     address: tuple[str, int],
     has_ended: Callable[[], bool],
     is_greeting: Callable[[bytes], bool],
+    is_up: Callable[[int], bool] | None,
 ) -> bool:
     """Wait until the server itself, not a stranger on the same port, listens and greets."""
     deadline = time.monotonic() + _SECONDS_TO_START
     while time.monotonic() < deadline and not has_ended():
-        if _listens(pid, address[1]) and is_greeting(_greeting(address)):
-            return _is_idle(pid, deadline)
+        if _listens(pid, address[1]):
+            if is_up is not None:
+                if is_up(address[1]):
+                    return True
+            elif is_greeting(_greeting(address)):
+                return _is_idle(pid, deadline)
         time.sleep(0.01)
     return False
 

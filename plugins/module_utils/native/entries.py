@@ -18,6 +18,9 @@ FORMAT = 1
 FILE, DIRECTORY, SYMLINK, HARD_LINK = "f", "d", "l", "h"
 CHARACTER_DEVICE, BLOCK_DEVICE, FIFO = "c", "b", "p"
 
+DUMPS = b"parts:/"
+FILES, DATABASE, DATABASE_USERS = "files", "database", "database_users"  # kinds of parts
+
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -40,7 +43,8 @@ class Entry(t.NamedTuple):
     """One name of a restore point; times in nanoseconds since 1970, sizes in bytes.
 
     *extents* are the offset and length of each piece of a sparse file that is no hole, in order; its content is what
-    lies in them, strung together. Of a file without holes there are none.
+    lies in them, strung together. Of a file without holes there are none. *facts* is the JSON of what belongs to a dump
+    and does not stand in it.
     """
 
     path: bytes
@@ -62,6 +66,7 @@ class Entry(t.NamedTuple):
     is_stale: bool = False
     is_racy: bool = False
     extents: tuple[tuple[int, int], ...] = ()
+    facts: str = ""
 
     @property
     def has_content(self) -> bool:
@@ -244,6 +249,8 @@ def entry_lines(entry: Entry, places_a_line: int) -> t.Iterator[bytes]:
         values["stale"] = True
     if entry.is_racy:
         values["racy"] = True
+    if entry.facts:
+        values["dump"] = json.loads(entry.facts)
     yield _encode(values).encode("ascii") + b"\n"
     for number, start in enumerate(range(places_a_line, len(entry.places), places_a_line), 1):
         more = {
@@ -278,6 +285,7 @@ def entry_from_json(values: dict[str, t.Any]) -> Entry:
         values.get("stale", False),
         values.get("racy", False),
         tuple([(extent[0], extent[1]) for extent in values["map"]]) if "map" in values else (),
+        _encode(values["dump"]) if "dump" in values else "",
     )
 
 
@@ -293,6 +301,27 @@ def _place_values(place: Place) -> list[object]:
 def order_key(path: bytes) -> bytes:
     """Return what sorts paths component by component: the order of a manifest's entries."""
     return path.replace(b"/", b"\0")
+
+
+def dump_path(kind: str, name: str) -> bytes:
+    """Return the path of the dump *name*, which may have several components: a path that no file has."""
+    return DUMPS + path_bytes(f"{kind}/{name}")
+
+
+def is_dump(path: bytes) -> bool:
+    """Tell whether *path* is that of a dump, and of no file that lay on a disk."""
+    return path.startswith(DUMPS)
+
+
+def dump_part(path: bytes) -> tuple[str, str]:
+    """Return kind and name of the part that the dump at *path* is."""
+    kind, _slash, name = path_text(path[len(DUMPS) :]).partition("/")
+    return kind, name
+
+
+def place_below(path: bytes) -> bytes:
+    """Return where below a target the entry at *path* is put: dumps have a directory of their own there."""
+    return path if path.startswith(b"/") else b"/" + path
 
 
 def path_text(path: bytes) -> str:

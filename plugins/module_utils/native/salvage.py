@@ -14,7 +14,19 @@ import typing as t
 import zlib
 
 from ..errors import DamageError
-from .entries import FILE, Block, Header, Part, Trailer, VolumeUse, path_bytes, path_text
+from .entries import (
+    FILE,
+    FILES,
+    Block,
+    Header,
+    Part,
+    Trailer,
+    VolumeUse,
+    dump_part,
+    is_dump,
+    path_bytes,
+    path_text,
+)
 from .manifest import GZIP, MEMBER_LIMIT, ManifestReader, trailer_offset
 
 if t.TYPE_CHECKING:
@@ -164,13 +176,14 @@ class _Counts:
         self._knows_roots = bool(roots)
         self._roots = roots
         self._parts = [[0, 0] for _root in roots]
+        self._dumps: dict[tuple[str, str], list[int]] = {}
         self._at = 0
         self._ends: dict[str, int] = {}
         self._segments: dict[str, list[int]] = {}
 
     @property
     def count(self) -> int:
-        return sum(entries for entries, _size in self._parts)
+        return sum(entries for entries, _size in (*self._parts, *self._dumps.values()))
 
     def add(self, entry: Entry) -> None:
         size = entry.size if entry.kind == FILE else 0
@@ -184,6 +197,10 @@ class _Counts:
             counted[1] += place.size
 
     def _part_of(self, path: bytes) -> list[int]:
+        if is_dump(path):
+            if len(self._dumps) == _MOST_ROOTS:
+                raise DamageError("The manifest is damaged: it holds more dumps than there can be.")
+            return self._dumps.setdefault(dump_part(path), [0, 0])
         while self._at < len(self._roots) and not _is_below(path, self._roots[self._at]):
             self._at += 1
         if self._at == len(self._roots):
@@ -195,7 +212,8 @@ class _Counts:
 
     def trailer(self, blocks: tuple[Block, ...]) -> Trailer:
         """Return a trailer that tells the least there is: volumes are at least as large as places in them say."""
-        parts = [Part("files", path_text(root), *counts) for root, counts in zip(self._roots, self._parts)]
+        parts = [Part(FILES, path_text(root), *counts) for root, counts in zip(self._roots, self._parts)]
+        parts += [Part(kind, name, *counts) for (kind, name), counts in self._dumps.items()]
         volumes = {
             name: VolumeUse(segments, self._ends[name], live, live) for name, (segments, live) in self._segments.items()
         }

@@ -45,6 +45,7 @@ _IDS = 2**32 - 1  # chown takes the last one for "leave it"
 _DEVICES = 2**32
 _KINDS = frozenset((FILE, HARD_LINK, DIRECTORY, SYMLINK, CHARACTER_DEVICE, BLOCK_DEVICE, FIFO))
 _PATH = re.compile(rb"/|(?:/(?!\.{1,2}(?:/|\Z))[^/\0]+)+")
+_DUMP = re.compile(rb"parts:(?:/(?!\.{1,2}(?:/|\Z))[^/\0]+){2,}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _VOLUME = re.compile(r"v[0-9]{2,8}/[a-z0-9][a-z0-9._-]{0,99}")
 _POOL = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
@@ -75,6 +76,11 @@ def is_volume(name: object) -> bool:
 def is_path(path: bytes) -> bool:
     """Tell whether *path* is absolute and no component of it is empty, ``.`` or ``..``."""
     return _PATH.fullmatch(path) is not None
+
+
+def is_entry_path(path: bytes) -> bool:
+    """Tell whether an entry can have *path*: one on a disk, or that of a dump."""
+    return is_path(path) or _DUMP.fullmatch(path) is not None
 
 
 def require_entry(entry: Entry, volumes: Mapping[str, VolumeUse]) -> None:

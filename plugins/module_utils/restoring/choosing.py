@@ -6,16 +6,15 @@
 from __future__ import annotations
 
 import itertools
-import re
 import typing as t
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
 from functools import partial
 
 from ..errors import DamageError, MissingError, UsageError
+from ..moments import LATEST, is_id, parse_date
 from ..native import names
-from ..native.entries import Header
+from ..native.entries import FILES, Header
 from ..native.manifest import ManifestReader
 from ..native.points import ReadPoint, StoredPoint, list_points, read_job_file
 from ..native.salvage import SalvagedManifest
@@ -31,7 +30,6 @@ if t.TYPE_CHECKING:
     from ..storage import Path, Storage
     from .selection import Selection, WantedPart
 
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _VOLUMES_TOLD = 5
 _VOLUMES_LOOKED_FOR = 100
 _FEW = 2 * 1024 * 1024  # bytes of a manifest that are fetched alone; for more, all of it is
@@ -53,7 +51,7 @@ class Wanted:
     @property
     def is_exact(self) -> bool:
         """Whether one restore point is meant, and no other will do."""
-        return self.point != "latest" and not _DATE.match(self.point)
+        return is_id(self.point)
 
 
 @dataclass(frozen=True)
@@ -221,7 +219,7 @@ class PointChooser:
             structure=job.structure if job is not None else "",
             pool=self._pool_of(trailer.volumes),
             started=names.started_of(stored.run),
-            paths=tuple(part.name for part in trailer.parts if part.kind == "files"),
+            paths=tuple(part.name for part in trailer.parts if part.kind == FILES),
             definition="",
             tool="",
             generation=stored.generation,
@@ -253,7 +251,7 @@ class PointChooser:
 
 def _candidates(stored: Sequence[StoredPoint], wanted: Wanted) -> list[StoredPoint]:
     """Return the restore points that will do, best first."""
-    if wanted.point == "latest":
+    if wanted.point == LATEST:
         return list(reversed(stored))
     if wanted.is_exact:
         found = [point for point in stored if point.run == wanted.point]
@@ -266,19 +264,6 @@ def _candidates(stored: Sequence[StoredPoint], wanted: Wanted) -> list[StoredPoi
         known = f"{stored[0].run} to {stored[-1].run}" if len(stored) > 1 else stored[0].run
         raise UsageError(f"The job {wanted.job!r} has no restore point {what}; there are {known}.")
     return found
-
-
-def parse_date(text: str) -> datetime:
-    """Return the moment that *text* names (ISO 8601, UTC without an offset); a bare date is the end of its day."""
-    try:
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError as error:
-        raise UsageError(
-            f"The point {text!r} is neither 'latest' nor an id nor a date such as 2026-11-22T03:00:00Z."
-        ) from error
-    if _DATE.fullmatch(text):
-        moment += timedelta(days=1, seconds=-1)
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
 
 
 def _salvaged(

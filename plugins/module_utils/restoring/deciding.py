@@ -13,8 +13,19 @@ import stat
 import typing as t
 
 from ..errors import DamageError, LocalError
-from ..native.entries import BLOCK_DEVICE, CHARACTER_DEVICE, DIRECTORY, FILE, HARD_LINK, Entry, order_key, path_text
-from ..native.wellformed import entries_of, is_path, require_entry
+from ..native.entries import (
+    BLOCK_DEVICE,
+    CHARACTER_DEVICE,
+    DIRECTORY,
+    FILE,
+    HARD_LINK,
+    Entry,
+    is_dump,
+    order_key,
+    path_text,
+    place_below,
+)
+from ..native.wellformed import entries_of, is_entry_path, require_entry
 from .windows import File, Link, OpenDirectory, Window
 
 if t.TYPE_CHECKING:
@@ -101,13 +112,14 @@ class Decider:
                 continue
             if self._is_full(entry):
                 yield self._ended()
-            self._leave(entry.path)
+            placed = entry._replace(path=place_below(entry.path)) if is_dump(entry.path) else entry
+            self._leave(placed.path)
             if is_wanted:
                 self._look_at_way()
-                with self._window.attempt(entry.path):
-                    self._decide(entry)
-            elif entry.kind == DIRECTORY:
-                self._enter(OpenDirectory(entry, _prefix(entry.path), is_void=self._is_void, is_looked_at=False))
+                with self._window.attempt(placed.path):
+                    self._decide(placed)
+            elif placed.kind == DIRECTORY:
+                self._enter(OpenDirectory(placed, _prefix(placed.path), is_void=self._is_void, is_looked_at=False))
         self._leave(None)
         yield self._ended()
 
@@ -125,7 +137,7 @@ class Decider:
 
     def _misplaced(self, entry: Entry) -> str | None:
         """Return what is wrong with where *entry* stands: what follows may only lie below it or come after it."""
-        if not is_path(entry.path):
+        if not is_entry_path(entry.path):
             return "no restore may follow that path"
         key = order_key(entry.path)
         if key <= self._last:

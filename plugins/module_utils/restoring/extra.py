@@ -21,7 +21,7 @@ from pathlib import Path
 
 from ..errors import LocalError
 from ..ignore import IgnoreRules
-from ..native.entries import DIRECTORY, path_bytes
+from ..native.entries import DIRECTORY, DUMPS, FILES, path_bytes, place_below
 from ..scan import is_below
 
 if t.TYPE_CHECKING:
@@ -35,6 +35,7 @@ _MOST_PROBLEMS = 1000  # a trailer tells no more
 _CACHE_TAG = b"CACHEDIR.TAG"  # https://bford.info/cachedir/
 _CACHE_SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"
 _NOWHERE = b"\0"
+_DUMPS = place_below(DUMPS.rstrip(b"/"))
 
 
 class _Place(t.NamedTuple):
@@ -94,6 +95,7 @@ class Extra:
         self._marker = None if self._rules.marker is None else path_bytes(self._rules.marker)
         self._unread = {path_bytes(problem.path) for problem in point.trailer.problems}
         self._spared = _inodes_of((*spared, *(Path(path) for path in sys.path if path)))
+        self._has_dumps = any(part.kind != FILES for part in point.trailer.parts)
         self._way: list[_Swept] = []
 
     def delete(self, *, dresses: bool) -> tuple[str, ...]:
@@ -214,6 +216,8 @@ class Extra:
 
     def _has_to_stay(self, swept: _Swept, path: bytes, status: os.stat_result) -> bool:
         is_directory = stat.S_ISDIR(status.st_mode)
+        if self._has_dumps and is_below(path, _DUMPS):
+            return True
         if path in self._unread or stat.S_ISSOCK(status.st_mode) or _inode_of(status) in self._spared:
             return True
         if status.st_dev != swept.place.device or self._target.is_at_work(path[path.rindex(b"/") + 1 :]):

@@ -15,7 +15,7 @@ import zlib
 from ..errors import DamageError, told_as
 from ..native.entries import FILE, order_key, path_text
 from ..native.manifest import FOOTER_SIZE
-from ..native.wellformed import entries_of, is_path, require_entry
+from ..native.wellformed import entries_of, is_entry_path, require_entry
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -145,7 +145,7 @@ class ManifestProof:
 
 def _require_sense(entry: Entry, last: bytes, trailer: Trailer) -> None:
     """Raise unless *entry* can be, behind the one whose path has the key *last*."""
-    if not is_path(entry.path):
+    if not is_entry_path(entry.path):
         raise DamageError("there is no such path")
     if order_key(entry.path) <= last:
         raise DamageError("its entry is not in order")

@@ -92,7 +92,7 @@ def test_what_is_enough_is_taken(name: str, arguments: dict[str, object], monkey
         ),
         ("backup", _without(BACKUP, "destination"), "missing required arguments: destination"),
         ("backup", _without(BACKUP, "job"), "missing required arguments: job"),
-        ("backup", _without(BACKUP, "paths"), "missing required arguments: paths"),
+        ("backup", _without(BACKUP, "paths"), "one of the following is required: paths, databases"),
         (
             "backup",
             {**BACKUP, "retention": {"first": 1}},
@@ -104,7 +104,7 @@ def test_what_is_enough_is_taken(name: str, arguments: dict[str, object], monkey
         (
             "restore",
             _without(RESTORE, "target"),
-            "in_place is False but all of the following are missing: target",
+            "It is not said where to: give a target, or say in_place: true.",
         ),
         ("restore", {**RESTORE, "in_place": True}, "parameters are mutually exclusive: target|in_place"),
         ("restore_point", _without(RESTORE_POINT, "job"), "missing required arguments: job"),

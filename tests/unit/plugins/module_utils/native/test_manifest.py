@@ -23,6 +23,7 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries 
     Place,
     Problem,
     Trailer,
+    dump_path,
     entry_lines,
     order_key,
 )
@@ -78,7 +79,12 @@ nothing: dict[str, st.SearchStrategy[t.Any]] = {
     "places": st.just(()),
     "is_stale": st.just(value=False),
     "is_racy": st.just(value=False),
+    "facts": st.just(""),
 }
+#: As JSON has them: ASCII, without a blank.
+facts = st.dictionaries(name, name | number | st.lists(number), max_size=3).map(
+    lambda values: json.dumps(values, separators=(",", ":"))
+)
 content: dict[str, st.SearchStrategy[t.Any]] = {
     "size": number,
     "digest": st.just("cd" * 32),
@@ -94,10 +100,16 @@ links = st.builds(Entry, path=path, kind=st.just("l"), **{**plain, **nothing, "t
 devices = st.builds(
     Entry, path=path, kind=st.sampled_from("cb"), **{**plain, **nothing, "device": st.tuples(number, number)}
 )
-others = st.builds(Entry, path=path, kind=st.sampled_from("dp"), **{**plain, **nothing})
-trees = st.lists(files | hard_links | links | devices | others, max_size=12, unique_by=lambda entry: entry.path).map(
-    lambda entries: sorted(entries, key=lambda entry: order_key(entry.path))
+dumps = st.builds(
+    Entry,
+    path=st.text("ab.%", min_size=1, max_size=3).map(lambda text: dump_path("database", text)),
+    kind=st.just("f"),
+    **{**plain, **nothing, **content, "facts": facts},
 )
+others = st.builds(Entry, path=path, kind=st.sampled_from("dp"), **{**plain, **nothing})
+trees = st.lists(
+    files | hard_links | links | devices | others | dumps, max_size=12, unique_by=lambda entry: entry.path
+).map(lambda entries: sorted(entries, key=lambda entry: order_key(entry.path)))
 
 
 def written(entries: Iterable[Entry]) -> tuple[bytes, Trailer]:

@@ -103,7 +103,7 @@ def test_everything_comes_back_to_an_empty_target(restores: Restores, window: in
 
     assert_right(restores, contents)
     # /srv, d0 to d6, three in each, and `none`
-    counts = {"files": 62, "directories": 30, "links": 3, "others": 2, "deleted": 0}
+    counts = {"files": 62, "directories": 30, "links": 3, "others": 2, "databases": 0, "deleted": 0}
     assert done.values["restored"] == counts
     if overwrite != "always":
         assert not foretold_and_done(restores, overwrite=overwrite).changed
@@ -128,7 +128,14 @@ def test_only_what_is_another_comes_back_and_nothing_else_is_touched(
 
     assert_right(restores, contents)
     assert {path: path.stat().st_ctime_ns for path in untouched} == untouched
-    assert done.values["restored"] == {"files": 2, "directories": 3, "links": 1, "others": 1, "deleted": 0}
+    assert done.values["restored"] == {
+        "files": 2,
+        "directories": 3,
+        "links": 1,
+        "others": 1,
+        "databases": 0,
+        "deleted": 0,
+    }
     assert not foretold_and_done(restores, checksum=checksum).changed
 
 

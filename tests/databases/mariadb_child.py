@@ -1,0 +1,39 @@
+# Copyright (c) 2026, the stowage.ftp_backup contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A process that loads a dump and is killed: it reads what to do as JSON, and waits where it is told to.
+
+Its arguments are the login, the name, the facts, the file of the dump, and after how many bytes of it to wait: it says
+so by a line, and goes on only with a line that it gets.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import typing as t
+from pathlib import Path
+
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.databases.mysql import MySqlServer
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.databases.servers import Login
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def main(login: str, name: str, facts: str, dump: str, wait_after: str) -> None:
+    content = Path(dump).read_bytes()
+    place = int(wait_after)
+
+    def pieces() -> Iterator[bytes]:
+        yield content[:place]
+        sys.stdout.write("waiting\n")
+        sys.stdout.flush()
+        sys.stdin.readline()
+        yield content[place:]
+
+    MySqlServer(Login(**json.loads(login))).load(name, json.loads(facts), pieces(), replace=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
