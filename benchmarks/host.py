@@ -78,9 +78,13 @@ class Host:
         """Return what rebuilds the index of the whole destination."""
         return self._call("reindex", {"destination": _DESTINATION})
 
-    def _call(self, call: str, options: dict[str, object]) -> Command:
+    def ask(self, question: dict[str, object]) -> Command:
+        """Return what asks the index of the destination one question."""
+        return self._call("ask", {"destination": _DESTINATION, "question": question}, program="benchmarks.question")
+
+    def _call(self, call: str, options: dict[str, object], *, program: str = "benchmarks.engine") -> Command:
         request = {"call": call, "options": options, **self._directories}
-        words = (sys.executable, "-m", "benchmarks.engine", json.dumps(request))
+        words = (sys.executable, "-m", program, json.dumps(request))
         return Command(words, {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}, tells_time=True)
 
 

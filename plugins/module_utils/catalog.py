@@ -11,98 +11,77 @@ change costs nothing, and a run of restore points is one range of sequence numbe
 from __future__ import annotations
 
 import bisect
-import hashlib
 import json
 import typing as t
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
+from .answers import Answers, Whose, nonsense_told
 from .errors import DamageError
 from .index_file import (
     UnusableIndexError,
     connected,
+    copy_index,
     create,
     discard,
     discard_others,
     has_index,
-    keep,
     writer_lock,
 )
-from .native.entries import FILE, HARD_LINK, Part, Problem, order_key, parse_time, path_bytes, path_text, time_text
+from .native.entries import path_bytes, path_text, time_text
+from .versions import ChangedParts, digest_of_entries, paired, rows_of
 
 if t.TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from .globs import PathFilter
-    from .native.entries import Trailer
+    from .native.entries import Part
     from .native.manifest import ManifestReader
     from .native.points import ReadPoint, StoredPoint
+    from .versions import Row
 
     OpenReader = Callable[[StoredPoint], ManifestReader]
-    Row = tuple[bytes, str, int, int, bytes]
+    PartKey = tuple[str, str]
 
 _BATCH = 5000
 _PROBLEMS_KEPT = 20
-_INTEGER_LIMIT = 2**63 - 1
-_COPY_JOBS = """
-INSERT INTO main.jobs SELECT id + :jobs, client, job, structure FROM other.jobs WHERE client <> :client
+_NONE: frozenset[str] = frozenset()
+_INSERT_POINT = """
+INSERT INTO points VALUES (
+  NULL, :job_id, :seq, :run, :pool, :created, :is_complete, :is_protected, :is_damaged, :entries, :size, :stored_size,
+  :problem_count, :problems, :generation, :manifest_size, :blocks, :tree
+)
 """
-_COPY_POINTS = """
-INSERT INTO main.points
-SELECT id + :points, job_id + :jobs, seq, run, pool, created, is_complete, is_protected, is_damaged, entries, size,
-  stored_size, problem_count, problems, blocks, tree
-FROM other.points WHERE job_id IN (SELECT id FROM other.jobs WHERE client <> :client)
+_RENEW_POINT = """
+UPDATE points SET
+  pool = :pool, created = :created, is_complete = :is_complete, is_damaged = is_damaged OR :is_damaged,
+  entries = :entries, size = :size, stored_size = :stored_size, problem_count = :problem_count, problems = :problems,
+  generation = :generation, manifest_size = :manifest_size, blocks = :blocks
+WHERE job_id = :job_id AND seq = :seq
 """
-_COPY_PARTS = """
-INSERT INTO main.parts SELECT point_id + :points, kind, name, entries, size FROM other.parts
-WHERE point_id IN (SELECT points.id FROM other.points JOIN other.jobs ON jobs.id = job_id WHERE client <> :client)
-"""
-_COPY_VERSIONS = """
-INSERT INTO main.versions SELECT job_id + :jobs, key, first, last, kind, size, mtime, content FROM other.versions
-WHERE job_id IN (SELECT id FROM other.jobs WHERE client <> :client)
+_INSERT_PART = """
+INSERT OR REPLACE INTO parts SELECT id, ?3, ?4, ?5, ?6, ?7 FROM points WHERE job_id = ?1 AND seq = ?2
 """
 
 
 @dataclass(frozen=True)
-class IndexedPoint:
-    """A restore point as the index knows it; of a damaged one, not all entries could be read."""
+class PointKey:
+    """What tells the manifest that was read of a restore point from all others, and whether it could be read whole."""
 
-    id: int
-    client: str
-    job: str
-    structure: str
     seq: int
     run: str
-    pool: str
-    created: datetime
-    is_complete: bool
-    is_protected: bool
+    generation: int
+    manifest_size: int
     is_damaged: bool
-    entries: int
-    size: int
-    stored_size: int
-    problem_count: int
-    problems: tuple[Problem, ...]
 
+    def is_of(self, stored: StoredPoint) -> bool:
+        """Tell whether *stored* is what was read."""
+        return self.has_entries_of(stored) and self.generation == stored.generation
 
-@dataclass(frozen=True)
-class Version:
-    """One state of a path, and the restore points that show it, newest first; *mtime* in microseconds since 1970.
-
-    *content* is the SHA-256 of a file, and the target of a symbolic link.
-    """
-
-    client: str
-    job: str
-    path: bytes
-    kind: str
-    size: int
-    mtime: int
-    content: bytes
-    points: tuple[IndexedPoint, ...]
+    def has_entries_of(self, stored: StoredPoint) -> bool:
+        """Tell whether *stored* is what was read, or that published anew, which changes nothing but where all lies."""
+        is_same_file = self.generation != stored.generation or self.manifest_size == stored.size
+        return (self.seq, self.run) == (stored.seq, stored.run) and is_same_file
 
 
 def update_job(
@@ -138,30 +117,30 @@ def reading(index: Path) -> Iterator[Catalog]:
 
 
 @contextmanager
-def making(new: Path) -> Iterator[Catalog]:
-    """Make an index in the file *new*, which is gone again if the block fails."""
+def making(new: Path, old: Path | None = None) -> Iterator[Catalog]:
+    """Make an index in the file *new*, which begins as a copy of the *old* one; it is gone again if the block fails."""
     discard(new)
-    create(new)
     try:
-        with _opened(new, is_new=True) as catalog:
+        if old is None:
+            create(new)
+        else:
+            copy_index(old, new)
+        with connected(new, is_new=True, origin=old) as connection:
+            catalog = Catalog(connection)
             yield catalog
-        keep(new)
     except BaseException:
         discard(new)
         raise
 
 
 @contextmanager
-def _opened(index: Path, *, is_new: bool = False) -> Iterator[Catalog]:
-    with connected(index, is_new=is_new) as connection:
+def _opened(index: Path) -> Iterator[Catalog]:
+    with connected(index) as connection:
         yield Catalog(connection)
 
 
-class Catalog:
-    """An open index."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._db = connection
+class Catalog(Answers):
+    """An open index, for those who write it."""
 
     @contextmanager
     def transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:
@@ -175,75 +154,46 @@ class Catalog:
             raise
         self._db.execute("COMMIT")
 
-    # asking
+    @property
+    def is_changed(self) -> bool:
+        """Whether anything was written since it was opened."""
+        return self._db.total_changes > 0
 
-    def jobs(self, client: str | None = None, job: str | None = None) -> list[tuple[int, str, str, str]]:
-        """Return id, client, job and structure of each job in order."""
-        return self._db.execute(
-            "SELECT id, client, job, structure FROM jobs"
-            " WHERE (:client IS NULL OR client = :client) AND (:job IS NULL OR job = :job) ORDER BY client, job",
-            {"client": client, "job": job},
-        ).fetchall()
+    def keys(self, client: str, job: str) -> dict[str, PointKey]:
+        """Return what was read of the restore points that a job has here, by their ids."""
+        keys = (key for job_id, *_names in self.jobs(Whose(client, job)) for key in self._keys(job_id).values())
+        return {key.run: key for key in keys}
 
-    def points(
-        self, client: str | None = None, job: str | None = None, limit: int | None = None
-    ) -> Iterator[IndexedPoint]:
-        """Yield restore points, newest first: those of one job by their number, those of several by their date."""
-        rows = self._db.execute(
-            "SELECT points.id, client, job, structure, seq, run, pool, created, is_complete, is_protected, is_damaged,"
-            " entries, size, stored_size, problem_count, problems FROM points JOIN jobs ON jobs.id = job_id"
-            " WHERE (:client IS NULL OR client = :client) AND (:job IS NULL OR job = :job)"
-            " ORDER BY CASE WHEN :client IS NULL OR :job IS NULL THEN created END DESC, seq DESC, client, job"
-            " LIMIT :limit",
-            {"client": client, "job": job, "limit": -1 if limit is None else limit},
-        )
-        return map(_point_of, rows)
-
-    def parts(self, point: IndexedPoint) -> list[Part]:
-        """Return the parts of the restore point *point*."""
-        rows = self._db.execute(
-            "SELECT kind, name, entries, size FROM parts WHERE point_id = ? ORDER BY kind, name", (point.id,)
-        )
-        return [Part(kind, path_text(name), entries, size) for kind, name, entries, size in rows]
-
-    def versions(self, paths: PathFilter, client: str | None = None, job: str | None = None) -> Iterator[Version]:
-        """Yield the versions of what *paths* match that restore points show, by job and path, newest first."""
-        for job_id, its_client, its_job, _structure in self.jobs(client, job):
-            points = sorted(self.points(its_client, its_job), key=lambda point: point.seq)
-            seqs = [point.seq for point in points]
-            for key, first, last, kind, size, mtime, content in self._ranges(job_id, paths.literal_prefix):
-                path = key.replace(b"\0", b"/")
-                if not paths.matches(path):
-                    continue
-                until = len(seqs) if last is None else bisect.bisect_right(seqs, last)
-                shown = [point for point in points[bisect.bisect_left(seqs, first) : until] if not point.is_damaged]
-                if shown:
-                    yield Version(its_client, its_job, path, kind, size, mtime, content, tuple(reversed(shown)))
-
-    def _ranges(self, job_id: int, prefix: bytes) -> Iterator[tuple[t.Any, ...]]:
-        """Yield what is kept of versions at and below *prefix*: their keys go on with NUL, the smallest byte."""
-        key = order_key(prefix)
-        return self._db.execute(
-            "SELECT key, first, last, kind, size, mtime, content FROM versions"
-            " WHERE job_id = ? AND key >= ? AND key < ? ORDER BY key, first DESC",
-            (job_id, key, key + b"\1"),
-        )
-
-    # writing
+    def forget_job(self, client: str, job: str) -> None:
+        """Remove a job and everything it has."""
+        for job_id, *_names in self.jobs(Whose(client, job)):
+            self._remove(job_id, self._keys(job_id).keys())
+            self._db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
 
     def update_job(
-        self, client: str, job: str, structure: str, points: Iterable[StoredPoint], open_reader: OpenReader
+        self,
+        client: str,
+        job: str,
+        structure: str,
+        points: Iterable[StoredPoint],
+        open_reader: OpenReader,
+        again: Collection[str] = _NONE,
     ) -> list[str]:
-        """Bring the job in line with the *points* it has now; return a sentence on each that cannot be read whole."""
+        """Bring the job in line with the *points* it has now; return a sentence on each that cannot be read whole.
+
+        What is known is not read again. Of one that was published anew, the entries are not; of one whose id is in
+        *again*, it is seen whether it still is damaged.
+        """
         job_id = self._job_id(client, job, structure)
         wanted = {point.seq: point for point in points}
-        self._rewind(job_id, wanted)
-        known = self._runs(job_id)
-        damaged = [
-            sentence
-            for seq in sorted(wanted.keys() - known.keys())
-            for sentence in self._add(job_id, wanted[seq], open_reader)
-        ]
+        damaged = self._rewind(job_id, wanted, open_reader, again)
+        known = self._keys(job_id)
+        for seq in sorted(wanted):
+            if seq not in known:
+                damaged += self._add(job_id, wanted[seq], open_reader)
+            elif not known[seq].is_of(wanted[seq]):
+                sentences = self._renew(job_id, wanted[seq], open_reader)
+                damaged += [] if known[seq].is_damaged else sentences  # else it was told above
         # Only now: the restore point that a slot of a ring held is what tells that its new one shows nothing new.
         self._remove(job_id, known.keys() - wanted.keys())
         self._db.executemany(
@@ -252,70 +202,79 @@ class Catalog:
         )
         return damaged
 
-    def runs(self, client: str, job: str) -> set[str]:
-        """Return the ids of the restore points that a job has here."""
-        return {run for job_id, *_names in self.jobs(client, job) for run in self._runs(job_id).values()}
-
-    def forget_job(self, client: str, job: str) -> None:
-        """Remove a job and everything it has."""
-        for job_id, *_names in self.jobs(client, job):
-            self._remove(job_id, self._runs(job_id).keys())
-            self._db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
-
-    def take_others(self, index: Path, client: str) -> None:
-        """Copy from *index*, which is another one, everything that is not *client*'s."""
-        self._db.execute("ATTACH ? AS other", (f"{index.absolute().as_uri()}?mode=rw",))
-        try:
-            with self.transaction():
-                self._copy_others(client)
-        finally:
-            self._db.execute("DETACH other")
-
-    def _copy_others(self, client: str) -> None:
-        """Copy jobs, points, parts and versions under new ids: ours may be taken by now."""
-        (jobs,) = self._db.execute("SELECT coalesce(max(id), 0) FROM main.jobs").fetchone()
-        (points,) = self._db.execute("SELECT coalesce(max(id), 0) FROM main.points").fetchone()
-        values = {"client": client, "jobs": jobs, "points": points}
-        for statement in (_COPY_JOBS, _COPY_POINTS, _COPY_PARTS, _COPY_VERSIONS):
-            self._db.execute(statement, values)
-
-    # one restore point
-
     def _job_id(self, client: str, job: str, structure: str) -> int:
-        self._db.execute(
-            "INSERT INTO jobs (client, job, structure) VALUES (?, ?, ?)"
-            " ON CONFLICT (client, job) DO UPDATE SET structure = excluded.structure",
-            (client, job, structure),
-        )
-        ((job_id, *_names),) = self.jobs(client, job)
+        whose = Whose(client, job)
+        if not self.jobs(whose):
+            self._db.execute("INSERT INTO jobs (client, job, structure) VALUES (?, ?, ?)", (client, job, structure))
+        ((job_id, _client, _job, before),) = self.jobs(whose)
+        if before != structure:
+            self._db.execute("UPDATE jobs SET structure = ? WHERE id = ?", (structure, job_id))
         return job_id
 
-    def _runs(self, job_id: int) -> dict[int, str]:
-        """Return the ids of the runs that made the job's restore points, by sequence number and in its order."""
-        return dict(self._db.execute("SELECT seq, run FROM points WHERE job_id = ? ORDER BY seq", (job_id,)))
+    def _keys(self, job_id: int) -> dict[int, PointKey]:
+        """Return what was read of the job's restore points, by sequence number and in its order."""
+        rows = self._db.execute(
+            "SELECT seq, run, generation, manifest_size, is_damaged FROM points WHERE job_id = ? ORDER BY seq",
+            (job_id,),
+        )
+        with nonsense_told():
+            return {
+                seq: PointKey(seq, run, number, size, bool(is_damaged)) for seq, run, number, size, is_damaged in rows
+            }
 
-    def _rewind(self, job_id: int, wanted: dict[int, StoredPoint]) -> None:
-        """Forget what came after a restore point that is to be added: versions are told from one point to the next."""
-        known = self._runs(job_id)
-        first = min((seq for seq, point in wanted.items() if known.get(seq) != point.run), default=None)
-        if first is not None:
-            self._remove(job_id, [seq for seq in known if seq >= first])
+    def _rewind(
+        self, job_id: int, wanted: dict[int, StoredPoint], open_reader: OpenReader, again: Collection[str]
+    ) -> list[str]:
+        """Forget what came after a restore point that is to be read: versions are told from one point to the next.
+
+        Return a sentence on each that was looked at *again*, and still is damaged.
+        """
+        known = self._keys(job_id)
+        damaged: list[str] = []
+        for seq, point in sorted(wanted.items()):
+            key = known.get(seq)
+            is_known = key is not None and key.has_entries_of(point)
+            if key is not None and is_known and key.is_damaged and (point.run in again or not key.is_of(point)):
+                sentence = _damage_of(open_reader(point))
+                is_known = sentence is not None
+                damaged += [sentence] if sentence is not None else []
+            if not is_known:
+                self._remove(job_id, [number for number in known if number >= seq])
+                break
+        return damaged
+
+    # one restore point
 
     def _add(self, job_id: int, stored: StoredPoint, open_reader: OpenReader) -> list[str]:
         """Add a restore point newer than all others; return what is wrong with its manifest."""
         reader = open_reader(stored)
-        blocks = _digest_of_entries(reader.trailer)
+        blocks = digest_of_entries(reader.trailer)
         newest, tree = self._newest(job_id)
+        changed = ChangedParts(reader.trailer.parts)
         damaged: list[str] = []
         if not self._shows_same(job_id, blocks, tree):
             self._db.execute("SAVEPOINT versions_of_point")
             try:
-                tree = stored.seq if self._merge(job_id, newest, stored.seq, reader) else tree
+                tree = stored.seq if self._merge(job_id, newest, stored.seq, reader, changed) else tree
             except DamageError as error:
                 self._db.execute("ROLLBACK TO versions_of_point")
                 damaged.append(str(error))
             self._db.execute("RELEASE versions_of_point")
-        self._insert_point(job_id, stored, reader, {"is_damaged": bool(damaged), "blocks": blocks, "tree": tree})
+        before = self._parts_of(job_id, newest)
+        facts = _facts_of(job_id, stored, reader, is_damaged=bool(damaged))
+        self._db.execute(_INSERT_POINT, {**facts, "is_protected": stored.is_protected, "tree": tree})
+        self._insert_parts(job_id, stored.seq, reader.trailer.parts, before, changed)
+        return damaged
+
+    def _renew(self, job_id: int, stored: StoredPoint, open_reader: OpenReader) -> list[str]:
+        """Note what another generation of a manifest says of the restore point: its entries are the same."""
+        reader = open_reader(stored)
+        damaged: list[str] = []
+        try:
+            reader.prove()
+        except DamageError as error:
+            damaged.append(str(error))
+        self._db.execute(_RENEW_POINT, _facts_of(job_id, stored, reader, is_damaged=bool(damaged)))
         return damaged
 
     def _newest(self, job_id: int) -> tuple[int, int]:
@@ -332,48 +291,51 @@ class Catalog:
         )
         return found.fetchone() is not None
 
-    def _insert_point(self, job_id: int, stored: StoredPoint, reader: ManifestReader, facts: dict[str, t.Any]) -> None:
-        header, trailer = reader.header, reader.trailer
-        values = {
-            "job_id": job_id,
-            "seq": stored.seq,
-            "run": stored.run,
-            "pool": header.pool,
-            "created": time_text(header.started),
-            "is_complete": trailer.complete,
-            "is_protected": stored.is_protected,
-            "entries": trailer.entries,
-            "size": trailer.size,
-            "stored_size": sum(use.stored for use in trailer.volumes.values()),
-            "problem_count": len(trailer.problems),
-            "problems": json.dumps(trailer.problems[:_PROBLEMS_KEPT]),
-            **facts,
-        }
-        cursor = self._db.execute(
-            "INSERT INTO points VALUES (NULL, :job_id, :seq, :run, :pool, :created, :is_complete, :is_protected,"
-            " :is_damaged, :entries, :size, :stored_size, :problem_count, :problems, :blocks, :tree)",
-            values,
+    def _parts_of(self, job_id: int, seq: int) -> dict[PartKey, tuple[int, int, int]]:
+        """Return of each part of a restore point the first one that shows the same in it, its entries and its size."""
+        rows = self._db.execute(
+            "SELECT kind, name, since, parts.entries, parts.size FROM points JOIN parts ON point_id = points.id"
+            " WHERE job_id = ? AND seq = ?",
+            (job_id, seq),
         )
-        self._db.executemany(
-            "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?)",
-            [(cursor.lastrowid, part.kind, path_bytes(part.name), part.entries, part.size) for part in trailer.parts],
-        )
+        with nonsense_told():
+            return {(kind, path_text(name)): (since, entries, size) for kind, name, since, entries, size in rows}
 
-    def _merge(self, job_id: int, newest: int, seq: int, reader: ManifestReader) -> bool:
+    def _insert_parts(
+        self,
+        job_id: int,
+        seq: int,
+        parts: Sequence[Part],
+        before: dict[PartKey, tuple[int, int, int]],
+        changed: ChangedParts,
+    ) -> None:
+        rows = []
+        for part in parts:
+            key = (part.kind, part.name)
+            since, *same = before.get(key, (seq, part.entries, part.size))
+            if key in changed.found or same != [part.entries, part.size]:
+                since = seq
+            rows.append((job_id, seq, part.kind, path_bytes(part.name), part.entries, part.size, since))
+        self._db.executemany(_INSERT_PART, rows)
+
+    def _merge(self, job_id: int, newest: int, seq: int, reader: ManifestReader, parts: ChangedParts) -> bool:
         """Note where the restore point *seq* differs from the *newest* one so far, and tell whether it does."""
         is_changed = False
         ended: list[bytes] = []
         begun: list[Row] = []
-        for old, new in _paired(self._open_versions(job_id), _rows(reader)):
-            if old == new:
-                continue
-            is_changed = True
-            if old is not None:
-                ended.append(old[0])
-            if new is not None:
-                begun.append(new)
-            if len(ended) + len(begun) >= _BATCH:
-                self._write_changes(job_id, newest, seq, ended, begun)
+        with nonsense_told():
+            for old, new in paired(self._open_versions(job_id), rows_of(reader)):
+                if old == new:
+                    continue
+                is_changed = True
+                if old is not None:
+                    ended.append(old[0])
+                    parts.note(old[0])
+                if new is not None:
+                    begun.append(new)
+                    parts.note(new[0])
+                if len(ended) + len(begun) >= _BATCH:
+                    self._write_changes(job_id, newest, seq, ended, begun)
         self._write_changes(job_id, newest, seq, ended, begun)
         return is_changed
 
@@ -415,7 +377,7 @@ class Catalog:
             "DELETE FROM points WHERE job_id = ? AND seq = ?",
         ):
             self._db.executemany(statement, [(job_id, seq) for seq in gone])
-        kept = list(self._runs(job_id))
+        kept = list(self._keys(job_id))
         if not kept or gone[-1] > kept[-1]:
             self._reopen(job_id, kept[-1] if kept else 0)
         places = {bisect.bisect(kept, seq) for seq in gone if kept and seq < kept[-1]}
@@ -430,46 +392,33 @@ class Catalog:
         self._db.execute("UPDATE versions SET last = NULL WHERE job_id = ? AND last >= ?", (job_id, newest))
 
 
-def _point_of(row: tuple[t.Any, ...]) -> IndexedPoint:
-    values = dict(zip((field.name for field in fields(IndexedPoint)), row))
-    for name in ("is_complete", "is_protected", "is_damaged"):
-        values[name] = bool(values[name])
-    values["created"] = parse_time(values["created"])
-    values["problems"] = tuple(Problem(*problem) for problem in json.loads(values["problems"]))
-    return IndexedPoint(**values)
+def _facts_of(job_id: int, stored: StoredPoint, reader: ManifestReader, *, is_damaged: bool) -> dict[str, t.Any]:
+    """Return what the index holds of a restore point by its manifest alone."""
+    header, trailer = reader.header, reader.trailer
+    return {
+        "job_id": job_id,
+        "seq": stored.seq,
+        "run": stored.run,
+        "is_damaged": is_damaged,
+        "pool": header.pool,
+        "created": time_text(header.started),
+        "is_complete": trailer.complete,
+        "entries": trailer.entries,
+        "size": trailer.size,
+        "stored_size": sum(use.stored for use in trailer.volumes.values()),
+        "problem_count": len(trailer.problems),
+        "problems": json.dumps(trailer.problems[:_PROBLEMS_KEPT]),
+        "generation": stored.generation,
+        "manifest_size": stored.size,
+        "blocks": digest_of_entries(trailer),
+    }
 
 
-def _digest_of_entries(trailer: Trailer) -> bytes:
-    """Return the digest of all blocks but the first, which is the header."""
-    return hashlib.sha256("".join(block.digest for block in trailer.blocks[1:]).encode("ascii")).digest()
-
-
-def _rows(reader: ManifestReader) -> Iterator[Row]:
-    """Yield the entries of a manifest as versions; a hard link is one more file."""
-    previous = b""
-    for entry in reader.entries():
-        key = order_key(entry.path)
-        if key <= previous:
-            path = path_text(entry.path)
-            raise DamageError(f"The manifest of run {reader.header.run} is damaged: {path} is out of order.")
-        previous = key
-        mtime = max(-_INTEGER_LIMIT, min(entry.mtime // 1000, _INTEGER_LIMIT))
-        content = bytes.fromhex(entry.digest) if entry.digest else entry.target
-        yield key, FILE if entry.kind == HARD_LINK else entry.kind, entry.size, mtime, content
-
-
-def _paired(old_rows: Iterator[Row], new_rows: Iterator[Row]) -> Iterator[tuple[Row | None, Row | None]]:
-    """Yield what the two have under each path; both come in order of their keys."""
-    old = next(old_rows, None)
-    for new in new_rows:
-        while old is not None and old[0] < new[0]:
-            yield old, None
-            old = next(old_rows, None)
-        if old is not None and old[0] == new[0]:
-            yield old, new
-            old = next(old_rows, None)
-        else:
-            yield None, new
-    while old is not None:
-        yield old, None
-        old = next(old_rows, None)
+def _damage_of(reader: ManifestReader) -> str | None:
+    """Return what keeps the entries of a manifest from being read, or None if nothing does."""
+    try:
+        for _row in rows_of(reader):
+            pass
+    except DamageError as error:
+        return str(error)
+    return None

@@ -39,7 +39,7 @@ def connect(path: Path, mode: str = "rw", patience: float = 5.0) -> sqlite3.Conn
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", timeout=patience, isolation_level=None, uri=True)
 
 
-def make(path: Path, schema: str) -> None:
+def make(path: Path, schema: str = "") -> None:
     """Make the file *path*, which is not there, by the statements of *schema*."""
     make_private_directory(path.parent)
     with told_as(f"Cannot make {path}"):

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: backup_info
-short_description: List restore points and versions of files
+short_description: List restore points, their parts and versions of files
 version_added: 0.1.0
 author:
   - The stowage.ftp_backup contributors (@stowage)
 description:
-  - Tells which restore points a destination has and, with O(paths), which versions of files they hold.
+  - Tells which restore points a destination has and, with O(paths) and O(parts), which versions of files and of parts
+    they hold.
   - It answers from the index that the host keeps, without a connection. The host's own backups keep the index up to
     date; what other hosts have stored since is found by M(stowage.ftp_backup.reindex). So is everything, once a
     destination was declared elsewhere.
@@ -30,20 +31,55 @@ options:
     description:
       - The job whose restore points are listed. Without it, those of all jobs are.
     type: str
+  point:
+    description:
+      - The restore point to list of each job, by the words of M(stowage.ftp_backup.restore) - V(latest), the id of one,
+        or a date such as V(2026-11-22) or V(2026-11-22T03:00:00Z), which means the newest one that is not after it.
+      - A bare date is the end of that day. Times are UTC unless they carry an offset.
+      - V(latest) and dates pass over restore points that are damaged, unless a job has no others.
+      - With it, RV(versions) and RV(parts) are those that this restore point has, whichever others have them as well.
+      - Without it, all restore points are listed. Where no job has one that is meant, the module fails.
+    type: str
   paths:
     description:
       - What to list the versions of, as absolute paths. Without it, no versions are listed.
       - A path means itself and everything below it. V(*) and V(?) match within a name, V(**) across directories, and a
         backslash takes the meaning from what follows.
+      - Dumps of databases have no path; O(parts) is for them.
     type: list
     elements: str
     default: []
+  parts:
+    description:
+      - What parts to list the versions of. Without it, no versions of parts are listed.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      kind:
+        description:
+          - The kind of the parts, such as V(files) or V(database). Without it, parts of any kind are listed.
+        type: str
+      name:
+        description:
+          - The name of the part, or a glob by the rules of O(paths). A part V(files) has the path that was backed up.
+          - V(**) means all parts whose names do not begin with a slash, V(/**) those whose names do.
+        type: str
+        required: true
   limit:
     description:
-      - How many restore points are listed at most, and how many versions. RV(truncated) tells whether there are more.
-      - From V(1) to V(1000000).
+      - How many restore points are listed at most, how many versions, and how many versions of parts. RV(truncated)
+        tells whether there are more.
+      - From V(1) to V(10000). What is listed within each of them is less where this is more than V(100), so that no
+        answer has more than 100000 of that.
     type: int
     default: 100
+  offset:
+    description:
+      - How many restore points to pass over before the first one that is listed, and how many versions and versions of
+        parts. With it, what O(limit) leaves out is listed by the next tasks.
+    type: int
+    default: 0
 seealso:
   - module: stowage.ftp_backup.backup
   - module: stowage.ftp_backup.reindex
@@ -70,6 +106,23 @@ EXAMPLES = r"""
     destination: Provider storage
     paths:
       - /etc/nginx/**/*.conf
+
+- name: Find out how the configuration was a week ago
+  stowage.ftp_backup.backup_info:
+    destination: Provider storage
+    client: web01
+    job: web sites
+    point: "2026-11-15"
+    paths:
+      - /etc/nginx
+
+- name: List all versions of the dumps of the shop's databases
+  stowage.ftp_backup.backup_info:
+    destination: Provider storage
+    client: web01
+    parts:
+      - kind: database
+        name: shop*
 """
 
 RETURN = r"""
@@ -157,15 +210,20 @@ points:
       returned: always
       sample: 1
     problems:
-      description: What could not be read, the first 20.
+      description: What could not be read, the first 20 at most.
       type: list
       elements: dict
       returned: always
       sample:
         - path: /srv/www/private.key
           problem: Permission denied
+    part_count:
+      description: How many parts it consists of.
+      type: int
+      returned: always
+      sample: 1
     parts:
-      description: What it consists of, with how many entries and bytes each part has.
+      description: What it consists of, with how many entries and bytes each part has; the first 1000 at most.
       type: list
       elements: dict
       returned: always
@@ -226,8 +284,65 @@ versions:
       type: str
       returned: always
       sample: null
+    point_count:
+      description: How many restore points have this version.
+      type: int
+      returned: always
+      sample: 12
     points:
-      description: The restore points that have this version, newest first.
+      description: The restore points that have this version, newest first, up to 100 of them.
+      type: list
+      elements: dict
+      returned: always
+      sample:
+        - id: 20261122t030000z-1f9c2a
+          seq: 42
+          created: "2026-11-22T03:00:00Z"
+parts:
+  description:
+    - The versions of parts, by client, job, kind and name, newest first. A version lasts as long as nothing in the part
+      changes.
+  returned: when O(parts) is given
+  type: list
+  elements: dict
+  contains:
+    kind:
+      description: The kind of the part.
+      type: str
+      returned: always
+      sample: database
+    name:
+      description: Its name.
+      type: str
+      returned: always
+      sample: shop
+    job:
+      description: The job.
+      type: str
+      returned: always
+      sample: web sites
+    client:
+      description: The client name of the host.
+      type: str
+      returned: always
+      sample: web01
+    entries:
+      description: How many files, directories and other things it holds.
+      type: int
+      returned: always
+      sample: 1
+    bytes:
+      description: The size of all its files.
+      type: int
+      returned: always
+      sample: 73400320
+    point_count:
+      description: How many restore points have this version.
+      type: int
+      returned: always
+      sample: 3
+    points:
+      description: The restore points that have this version, newest first, up to 100 of them.
       type: list
       elements: dict
       returned: always
@@ -236,7 +351,7 @@ versions:
           seq: 42
           created: "2026-11-22T03:00:00Z"
 truncated:
-  description: Whether O(limit) left something out.
+  description: Whether there is more behind what is listed, which a higher O(limit) or O(offset) would show.
   returned: success
   type: bool
   sample: false
@@ -254,8 +369,9 @@ from typing import TYPE_CHECKING
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.history import list_backups
+from ..module_utils.history import Question, list_backups
 from ..module_utils.module import JOB_OPTIONS, run
+from ..module_utils.part_globs import PartGlob
 from ..module_utils.registry import FileRegistry
 
 if TYPE_CHECKING:
@@ -264,14 +380,20 @@ if TYPE_CHECKING:
 
 def answer(module: AnsibleModule) -> Outcome:
     params = module.params
+    question = Question(
+        client=params["client"],
+        job=params["job"],
+        point=params["point"],
+        paths=tuple(params["paths"]),
+        parts=tuple(PartGlob(part["name"], part["kind"]) for part in params["parts"]),
+        limit=params["limit"],
+        offset=params["offset"],
+    )
     return list_backups(
         FileRegistry(Path(params["config_directory"])),
         Path(params["state_directory"]),
         params["destination"],
-        client=params["client"],
-        job=params["job"],
-        paths=params["paths"],
-        limit=params["limit"],
+        question,
         now=datetime.now(timezone.utc),
     )
 
@@ -281,8 +403,16 @@ def main() -> None:
         argument_spec={
             **JOB_OPTIONS,
             "job": {"type": "str"},
+            "point": {"type": "str"},
             "paths": {"type": "list", "elements": "str", "default": []},
+            "parts": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {"kind": {"type": "str"}, "name": {"type": "str", "required": True}},
+            },
             "limit": {"type": "int", "default": 100},
+            "offset": {"type": "int", "default": 0},
         },
         supports_check_mode=True,
     )

@@ -16,8 +16,10 @@ description:
     never seen the destination needs no more than its declaration.
   - Run it on a new host, after the state directory was lost, or to see what other hosts have stored. The host's own
     backups keep the index up to date by themselves.
-  - What was fetched once is not fetched again. Until everything has been read, the old index stays in place; a backup
-    that ends meanwhile is not lost.
+  - It begins with what the index holds already, so what did not change is not read again. An index that is damaged, or
+    that another version of this collection has made, is of no use; it is told in a warning, and all is read.
+  - Until everything has been read, the old index stays in place; a backup that ends meanwhile is not lost. Nothing is
+    ever written to the destination.
   - What is damaged is told as a warning and in RV(damaged), and stops nothing else.
 extends_documentation_fragment:
   - stowage.ftp_backup.attributes
@@ -41,6 +43,11 @@ options:
       - The only client to look at. Of all others, the index keeps what it has.
       - Without it, everything on the destination is looked at.
     type: str
+  rebuild:
+    description:
+      - Whether to read everything again, though the index seems to be fine. What was fetched once is not fetched again.
+    type: bool
+    default: false
 seealso:
   - module: stowage.ftp_backup.backup_info
 """
@@ -54,6 +61,11 @@ EXAMPLES = r"""
   stowage.ftp_backup.reindex:
     destination: Provider storage
     client: web01
+
+- name: Trust nothing that this host knows of the destination
+  stowage.ftp_backup.reindex:
+    destination: Provider storage
+    rebuild: true
 """
 
 RETURN = r"""
@@ -67,15 +79,22 @@ gone:
   returned: success
   type: int
   sample: 1
+updated:
+  description:
+    - How many restore points the index had already, and tells something else about now. They are protected now or no
+      more, or damaged or no more, or were published anew when their content was moved.
+  returned: success
+  type: int
+  sample: 1
 unchanged:
-  description: How many restore points were found that the index had already.
+  description: How many restore points were found as the index had them.
   returned: success
   type: int
   sample: 12
 damaged:
   description:
     - What cannot be read, in a sentence each. Where only some entries of a restore point are concerned, it stands in
-      the index as a damaged one.
+      the index as a damaged one, and is looked at again the next time.
   returned: success
   type: list
   elements: str
@@ -113,20 +132,24 @@ if TYPE_CHECKING:
     from ..module_utils.outcome import Outcome
 
 
-def rebuild(module: AnsibleModule) -> Outcome:
+def make_anew(module: AnsibleModule) -> Outcome:
     params = module.params
     return reindex(
         FileRegistry(Path(params["config_directory"])),
         Path(params["state_directory"]),
         params["destination"],
         client=params["client"],
+        rebuild=params["rebuild"],
         check_mode=module.check_mode,
     )
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=dict(JOB_OPTIONS), supports_check_mode=True)
-    run(module, lambda: rebuild(module))
+    module = AnsibleModule(
+        argument_spec={**JOB_OPTIONS, "rebuild": {"type": "bool", "default": False}},
+        supports_check_mode=True,
+    )
+    run(module, lambda: make_anew(module))
 
 
 if __name__ == "__main__":

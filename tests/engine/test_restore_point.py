@@ -23,7 +23,7 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import (
     LockedError,
     UsageError,
 )
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.history import list_backups
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.history import Question, list_backups
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.damage import Damage, read_damage, write_damage
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.lock import JobLock
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.restore_point import (
@@ -100,11 +100,7 @@ def past_of(site: Site, structure: str = "incremental", count: int = 3, **option
 def indexed(site: Site, *, only_protected: bool = False) -> list[str]:
     """Return the restore points that the host's index knows, oldest first."""
     outcome = list_backups(
-        *(site.registry, site.home / "var", NAME),
-        client=None,
-        job=None,
-        paths=(),
-        limit=1000,
+        *(site.registry, site.home / "var", NAME, Question(limit=1000)),
         now=datetime.now(timezone.utc),
     )
     return [point["id"] for point in reversed(outcome.values["points"]) if point["protected"] or not only_protected]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import typing as t
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native import names
@@ -17,10 +18,15 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries 
     Entry,
     Header,
     Part,
+    Place,
     Problem,
     order_key,
 )
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.manifest import ManifestReader, ManifestWriter
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.manifest import (
+    ManifestReader,
+    ManifestWriter,
+    VolumeSize,
+)
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.points import (
     JOB_FILE,
     JobFile,
@@ -31,7 +37,7 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.points i
 )
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from ansible_collections.stowage.ftp_backup.plugins.module_utils.storage import Path
     from tests.unit.storage_fake import FakeStorage
@@ -69,22 +75,53 @@ class StoredJob:
         self.storage.delete([path])
         self.storage.write(path, lambda: [content])
 
-    def add(self, *entries: Entry, seq: int | None = None, problems: Iterable[Problem] = ()) -> StoredPoint:
-        """Store a restore point that shows *entries*, and return it."""
+    def add(
+        self,
+        *entries: Entry,
+        seq: int | None = None,
+        problems: Iterable[Problem] = (),
+        parts: Sequence[Part] | None = None,
+    ) -> StoredPoint:
+        """Store a restore point that shows *entries*, and return it; without *parts* it has one, ``/srv``."""
         number = seq or list_points(self.storage, self.directory).next_seq
         started = BEGINNING + timedelta(days=number)
         run = names.run_id(started, f"{next(self._runs):06x}")
         pool = names.slot_name(number)
         header = Header(run, number, self.client, self.job, self.structure, pool, started, ("/srv",), "d", "0.1.0")
+        self._publish(header, entries, tuple(problems), parts, {})
+        return self.stored(number)
+
+    def publish_anew(self, seq: int) -> StoredPoint:
+        """Publish the next generation of a restore point, whose content lies in a volume of 4,096 bytes now."""
+        before = self.stored(seq)
+        reader = self.reader(before)
+        volume = f"v00/{before.run}-000001.tar"
+        entries = [
+            entry._replace(places=(Place(volume, 0, entry.size, 0, entry.size),)) if entry.size else entry
+            for entry in reader.entries()
+        ]
+        header = replace(reader.header, generation=before.generation + 1)
+        trailer = reader.trailer
+        self._publish(header, entries, trailer.problems, trailer.parts, {volume: VolumeSize(4096, 4096)})
+        self.storage.delete([before.path])
+        return self.stored(seq)
+
+    def _publish(
+        self,
+        header: Header,
+        entries: Sequence[Entry],
+        listed: tuple[Problem, ...],
+        parts: Sequence[Part] | None,
+        volumes: dict[str, VolumeSize],
+    ) -> None:
         pieces: list[bytes] = []
         writer = ManifestWriter(pieces.append, header)
         for entry in sorted(entries, key=lambda entry: order_key(entry.path)):
             writer.add(entry)
-        listed = tuple(problems)
-        parts = (Part("files", "/srv", writer.entries, 7),)
-        writer.finish(complete=not listed, problems=listed, parts=parts, volumes={})
-        self._write(names.manifest_path(self.directory, number, run), b"".join(pieces))
-        return self.stored(number)
+        had = (Part("files", "/srv", writer.entries, 7),) if parts is None else tuple(parts)
+        writer.finish(complete=not listed, problems=listed, parts=had, volumes=volumes)
+        path = names.manifest_path(self.directory, header.seq, header.run, header.generation)
+        self._write(path, b"".join(pieces))
 
     def stored(self, seq: int) -> StoredPoint:
         (found,) = (point for point in list_points(self.storage, self.directory).points if point.seq == seq)

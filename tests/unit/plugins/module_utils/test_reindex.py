@@ -5,93 +5,40 @@
 
 from __future__ import annotations
 
+import os
+import random
+import shutil
+import sqlite3
 import typing as t
-from contextlib import contextmanager
-from datetime import datetime, timezone
+from contextlib import closing, contextmanager
 
 import pytest
 
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.catalog import reading, update_job
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.catalog import update_job
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import (
     InterruptedTransferError,
     LockedError,
     UsageError,
 )
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.history import list_backups
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.index_file import writer_lock
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import Problem
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import FILES, Part
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.points import open_manifest
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.private_files import locked
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.registry import (
-    Destination,
-    DestinationState,
-    FileRegistry,
-)
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.reindex import reindex
+from tests.unit.indexing_host import Host
 from tests.unit.storage_fake import FakeStorage
 from tests.unit.stored_job import StoredJob, file, other
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.manifest import ManifestReader
     from ansible_collections.stowage.ftp_backup.plugins.module_utils.outcome import Outcome
     from ansible_collections.stowage.ftp_backup.plugins.module_utils.storage import Path as RemotePath
-    from ansible_collections.stowage.ftp_backup.plugins.module_utils.storage import RemoteEntry, Storage
+    from ansible_collections.stowage.ftp_backup.plugins.module_utils.storage import RemoteEntry
 
-FAR = Destination("far", "ftp.example.com", "backup", max_connections=2)
-NOW = datetime(2026, 11, 22, 4, tzinfo=timezone.utc)
-
-
-class Host:
-    """A host that has declared one destination, which *storage* stands for."""
-
-    def __init__(self, directory: Path, storage: Storage) -> None:
-        self.state_directory = directory / "state"
-        self.storage = storage
-        self.registry = FileRegistry(directory / "config")
-        self.registry.put(FAR)
-
-    @property
-    def state(self) -> DestinationState:
-        return DestinationState(self.state_directory, FAR.name, FAR.place)
-
-    @contextmanager
-    def _open(
-        self, destination: Destination, mark: str, state: DestinationState, *, may_write: bool, warm: int = 0
-    ) -> Iterator[Storage]:
-        assert (destination, bool(mark), warm > 0) == (FAR, True, True)
-        assert state.directory == self.state.directory
-        assert isinstance(may_write, bool)
-        yield self.storage
-
-    def reindex(self, *, client: str | None = None, check_mode: bool = False) -> Outcome:
-        return reindex(
-            self.registry,
-            self.state_directory,
-            FAR.name,
-            client=client,
-            check_mode=check_mode,
-            open_storage=self._open,
-        )
-
-    def answer(
-        self, client: str | None = None, job: str | None = None, paths: Sequence[str] = (), limit: int = 100
-    ) -> dict[str, t.Any]:
-        outcome = list_backups(
-            self.registry, self.state_directory, FAR.name, client=client, job=job, paths=paths, limit=limit, now=NOW
-        )
-        assert not outcome.changed
-        return outcome.values
-
-    def points(self) -> list[tuple[str, str, int]]:
-        return [(point["client"], point["job"], point["seq"]) for point in self.answer()["points"]]
-
-    def files(self) -> dict[str, bytes]:
-        """Return all that lies in the state directory, with its content."""
-        paths = sorted(path for path in self.state_directory.rglob("*") if path.is_file())
-        return {str(path.relative_to(self.state_directory)): path.read_bytes() for path in paths}
+NOTHING = {"new": 0, "updated": 0, "gone": 0, "unchanged": 0, "damaged": []}
 
 
 @pytest.fixture
@@ -104,8 +51,10 @@ def host(tmp_path: Path, storage: FakeStorage) -> Host:
     return Host(tmp_path, storage)
 
 
-def counts(outcome: Outcome) -> tuple[int, int, int]:
-    return outcome.values["new"], outcome.values["gone"], outcome.values["unchanged"]
+def counts(outcome: Outcome) -> tuple[int, int, int, int]:
+    """Return how many restore points are new, updated, gone and unchanged."""
+    values = outcome.values
+    return values["new"], values["updated"], values["gone"], values["unchanged"]
 
 
 def test_a_host_that_never_saw_the_destination_finds_everything(host: Host, storage: FakeStorage) -> None:
@@ -117,7 +66,7 @@ def test_a_host_that_never_saw_the_destination_finds_everything(host: Host, stor
     outcome = host.reindex()
 
     assert outcome.changed
-    assert outcome.values == {"new": 6, "gone": 0, "unchanged": 0, "damaged": [], "jobs": 3, "points": 6}
+    assert outcome.values == {**NOTHING, "new": 6, "jobs": 3, "points": 6}
     assert sorted(host.points()) == [
         (client, name, seq)
         for client, name in (("db01", "nightly"), ("web01", "hourly"), ("web01", "nightly"))
@@ -141,7 +90,7 @@ def test_it_tells_what_is_new_and_what_is_gone(host: Host, storage: FakeStorage)
 
     outcome = host.reindex()
 
-    assert counts(outcome) == (1, 1, 1)
+    assert counts(outcome) == (1, 0, 1, 1)
     assert outcome.before == {"points": ["web01 nightly 000001 20261102t030000z-000001"]}
     assert outcome.after == {"points": ["web01 nightly 000003 20261104t030000z-000003"]}
 
@@ -154,8 +103,96 @@ def test_the_second_time_nothing_changes_and_no_manifest_is_fetched(host: Host, 
 
     outcome = host.reindex()
 
-    assert (outcome.changed, counts(outcome)) == (False, (0, 0, 1))
+    assert (outcome.changed, counts(outcome)) == (False, (0, 0, 0, 1))
     assert stored.path not in storage.reads
+
+
+def test_where_nothing_changed_no_manifest_is_read_neither_there_nor_here(host: Host, storage: FakeStorage) -> None:
+    for client in ("web01", "web02"):
+        job = StoredJob(storage, client)
+        for day in range(5):
+            job.add(file("/srv/a", str(day)))
+    host.reindex()
+    before = host.answer(paths=["/srv"])
+    index = host.state.index.read_bytes()
+    shutil.rmtree(host.state.directory / "clients")  # the copies of all manifests
+    storage.reads.clear()
+
+    outcome = host.reindex()
+
+    assert (outcome.changed, counts(outcome), outcome.warnings) == (False, (0, 0, 0, 10), ())
+    assert {path.name for path in storage.reads} == {"job.json"}
+    assert host.answer(paths=["/srv"]) == before
+    assert not (host.state.directory / "clients").exists()
+    assert host.state.index.read_bytes() == index
+    assert not host.state.index.with_name("index.new").exists()
+
+
+def test_of_many_manifests_only_a_new_one_is_read(host: Host, storage: FakeStorage) -> None:
+    job = StoredJob(storage)
+    for day in range(5):
+        job.add(file("/srv/a", str(day)))
+    host.reindex()
+    shutil.rmtree(host.state.directory / "clients")
+    stored = job.add(file("/srv/a", "new"))
+    job.remove(2)
+    storage.reads.clear()
+
+    outcome = host.reindex()
+
+    assert counts(outcome) == (1, 0, 1, 4)
+    assert {path for path in storage.reads if path.name != "job.json"} == {stored.path}
+    assert [v["points"][0]["seq"] for v in host.answer(paths=["/srv/a"])["versions"]] == [6, 5, 4, 3, 1]
+
+
+@pytest.mark.parametrize("client", [None, "web01"])
+def test_everything_is_read_again_if_that_is_asked_for(host: Host, storage: FakeStorage, client: str | None) -> None:
+    jobs = [StoredJob(storage, name) for name in ("web01", "web02")]
+    stored = {job.client: job.add(file("/srv/a")) for job in jobs}
+    host.reindex()
+    with closing(sqlite3.connect(host.state.index)) as connection:
+        connection.execute("UPDATE versions SET size = 7")  # as nobody sees who looks at no manifest
+        connection.commit()
+    shutil.rmtree(host.state.directory / "clients")
+    storage.reads.clear()
+
+    outcome = host.reindex(client=client, rebuild=True)
+
+    wanted = [job.client for job in jobs] if client is None else [client]
+    assert {path for path in storage.reads if path.name != "job.json"} == {stored[name].path for name in wanted}
+    assert (outcome.changed, counts(outcome)) == (False, (0, 0, 0, len(wanted)))
+    assert [v["size"] for v in host.answer(paths=["/srv/a"])["versions"]] == [0, 0 if client is None else 7]
+
+
+def test_a_restore_point_that_was_published_anew_is_told_as_updated(host: Host, storage: FakeStorage) -> None:
+    job = StoredJob(storage)
+    job.add(file("/srv/a", "one"))
+    job.add(file("/srv/a", "two"))
+    host.reindex()
+    stored = job.publish_anew(1)
+    storage.reads.clear()
+
+    outcome = host.reindex()
+
+    assert (outcome.changed, counts(outcome)) == (True, (0, 1, 0, 1))
+    assert outcome.after == {"points": ["web01 nightly 000001 20261102t030000z-000001 generation 2"]}
+    assert {path for path in storage.reads if path.name != "job.json"} == {stored.path}
+    assert [point["stored_bytes"] for point in host.answer()["points"]] == [0, 4096]
+    assert [v["points"][0]["seq"] for v in host.answer(paths=["/srv/a"])["versions"]] == [2, 1]
+    assert not host.reindex().changed
+
+
+def test_a_manifest_of_the_same_name_and_another_size_is_read_again(host: Host, storage: FakeStorage) -> None:
+    job = StoredJob(storage)
+    stored = job.add(file("/srv/a", "one"))
+    job.add(file("/srv/a", "two"))
+    host.reindex()
+    job.spoil(stored.path, 0, storage.files[stored.path] + b"more")
+
+    outcome = host.reindex()
+
+    assert (len(outcome.values["damaged"]), counts(outcome)) == (1, (0, 0, 1, 1))
+    assert host.points() == [("web01", "nightly", 2)]
 
 
 def test_protection_is_a_change(host: Host, storage: FakeStorage) -> None:
@@ -166,7 +203,7 @@ def test_protection_is_a_change(host: Host, storage: FakeStorage) -> None:
 
     outcome = host.reindex()
 
-    assert (outcome.changed, counts(outcome)) == (True, (0, 0, 1))
+    assert (outcome.changed, counts(outcome)) == (True, (0, 1, 0, 0))
     assert outcome.after == {"points": ["web01 nightly 000001 20261102t030000z-000001 protected"]}
 
 
@@ -182,7 +219,7 @@ def test_a_job_that_is_gone_goes(host: Host, storage: FakeStorage) -> None:
 
     outcome = host.reindex()
 
-    assert (outcome.values["jobs"], counts(outcome)) == (1, (0, 1, 1))
+    assert (outcome.values["jobs"], counts(outcome)) == (1, (0, 0, 1, 1))
 
 
 def test_one_client_can_be_reindexed_alone(host: Host, storage: FakeStorage) -> None:
@@ -195,7 +232,7 @@ def test_one_client_can_be_reindexed_alone(host: Host, storage: FakeStorage) -> 
 
     outcome = host.reindex(client="web01")
 
-    assert outcome.values == {"new": 1, "gone": 0, "unchanged": 1, "damaged": [], "jobs": 1, "points": 2}
+    assert outcome.values == {**NOTHING, "new": 1, "unchanged": 1, "jobs": 1, "points": 2}
     assert sorted(host.points()) == [
         ("db01", "nightly", 1),
         ("web01", "nightly", 1),
@@ -240,7 +277,7 @@ def test_check_mode_leaves_a_damaged_copy_where_it_is(host: Host, storage: FakeS
     copy = host.state.job("web01", "nightly").manifests / stored.path.name
     copy.write_bytes(bytes(stored.size))
 
-    outcome = host.reindex(check_mode=True)
+    outcome = host.reindex(rebuild=True, check_mode=True)
 
     assert (outcome.changed, outcome.values["damaged"]) == (False, [])
     assert copy.read_bytes() == bytes(stored.size)
@@ -263,6 +300,49 @@ def test_a_damaged_manifest_is_told_and_does_not_stop_the_rest(host: Host, stora
     assert outcome.warnings == (sentence,)
     assert host.points() == [("web01", "nightly", 3), ("web01", "nightly", 1)]
     assert host.reindex().values["damaged"] == [sentence]
+
+
+def test_what_was_damaged_is_looked_at_again_and_told_again(host: Host, storage: FakeStorage) -> None:
+    job = StoredJob(storage)
+    for content in ("one", "two", "three"):
+        job.add(file("/srv/a", content))
+    stored = job.stored(2)
+    whole = storage.files[stored.path]
+    job.spoil(stored.path, job.reader(stored).trailer.blocks[1].offset + 5)
+    first = host.reindex()
+    storage.reads.clear()
+
+    second = host.reindex()
+    read = {path for path in storage.reads if path.name != "job.json"}
+    storage.files[stored.path] = whole
+    third = host.reindex()
+
+    (sentence,) = first.values["damaged"]
+    assert (second.values["damaged"], second.changed, counts(second)) == ([sentence], False, (0, 0, 0, 3))
+    assert read == {stored.path}
+    assert (third.values["damaged"], third.warnings, counts(third)) == ([], (), (0, 1, 0, 2))
+    versions = host.answer(paths=["/srv/a"])["versions"]
+    assert [[point["seq"] for point in version["points"]] for version in versions] == [[3], [2], [1]]
+
+
+def test_a_manifest_that_tells_of_what_cannot_be_is_damage(host: Host, storage: FakeStorage) -> None:
+    job = StoredJob(storage)
+    job.add(file("/srv/a")._replace(size=-1), file("/srv/b", "more"))
+    job.add(file("/srv/a")._replace(kind="no such kind"))
+    job.add(file("/srv/a")._replace(digest="no digest"))
+    job.add(file("/srv/a"), parts=[Part(FILES, "/srv", -1, 0)])
+    job.add(file("/srv/a"))
+
+    outcome = host.reindex()
+
+    assert len(outcome.values["damaged"]) == 4
+    assert [(point["seq"], point["damaged"]) for point in host.answer()["points"]] == [
+        (5, False),
+        (3, True),
+        (2, True),
+        (1, True),
+    ]
+    assert counts(host.reindex()) == (0, 0, 0, 4)
 
 
 def test_a_manifest_with_a_broken_block_is_indexed_as_damaged(host: Host, storage: FakeStorage) -> None:
@@ -327,21 +407,83 @@ def test_a_copy_that_is_damaged_is_fetched_anew(host: Host, storage: FakeStorage
     content[job.reader(stored).trailer.blocks[1].offset + 5] ^= 255
     copy.write_bytes(content)
 
-    assert host.reindex().values["damaged"] == []
+    assert host.reindex(rebuild=True).values["damaged"] == []
     assert copy.read_bytes() == storage.files[stored.path]
 
 
+def _spoil_nothing_but_say_another_version(index: Path) -> None:
+    with closing(sqlite3.connect(index)) as connection:
+        connection.execute("PRAGMA user_version = 1")
+
+
+def _flip_in_every_page(index: Path) -> None:
+    content = bytearray(index.read_bytes())
+    for page in range(len(content) // 4096):
+        content[4096 * page + 1000] ^= 255
+        content[4096 * page + 8 * (page > 0)] ^= 255
+    index.write_bytes(content)
+
+
+SPOILERS: dict[str, Callable[[Path], object]] = {
+    "empty": lambda index: index.write_bytes(b""),
+    "none": lambda index: index.write_bytes(b"no database at all" * 500),
+    "random": lambda index: index.write_bytes(random.Random(1).randbytes(50_000)),
+    "cut off": lambda index: os.truncate(index, index.stat().st_size // 2),
+    "cut within a page": lambda index: os.truncate(index, index.stat().st_size - 1000),
+    "flipped": _flip_in_every_page,
+    "of another version": _spoil_nothing_but_say_another_version,
+}
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
 @pytest.mark.parametrize("client", [None, "web01"])
-def test_an_index_that_is_damaged_is_replaced_and_told(host: Host, storage: FakeStorage, client: str | None) -> None:
-    StoredJob(storage).add(file("/srv/a"))
-    host.state.directory.mkdir(parents=True)
-    host.state.index.write_bytes(b"no database at all" * 500)
+@pytest.mark.parametrize("how", SPOILERS)
+def test_an_index_that_is_of_no_use_is_made_anew_and_that_is_told(
+    host: Host, storage: FakeStorage, how: str, client: str | None, *, check_mode: bool
+) -> None:
+    for name in ("web01", "web02"):
+        job = StoredJob(storage, name)
+        for day in range(3):
+            job.add(*(file(f"/srv/{number}", str(day)) for number in range(300)))
+    host.reindex()
+    whole = host.answer(client=client, paths=["/srv"], limit=3000)
+    SPOILERS[how](host.state.index)
+    spoiled = host.state.index.read_bytes()
 
-    outcome = host.reindex(client=client)
+    outcome = host.reindex(client=client, check_mode=check_mode)
 
-    assert (outcome.changed, counts(outcome)) == (True, (1, 0, 0))
-    assert "It is replaced." in outcome.warnings[0]
-    assert host.points() == [("web01", "nightly", 1)]
+    (warning,) = outcome.warnings
+    assert str(host.state.index) in warning
+    assert "It is replaced." in warning
+    assert ("Of other clients it knows nothing" in warning) == (client is not None)
+    assert outcome.values["points"] == (6 if client is None else 3)
+    if check_mode:
+        assert host.state.index.read_bytes() == spoiled
+    else:
+        assert host.answer(client=client, paths=["/srv"], limit=3000) == whole
+        assert not host.reindex(client=client).warnings
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_is_flipped_in_an_index_a_reindex_mends_it_or_rebuilding_does(
+    host: Host, storage: FakeStorage, seed: int
+) -> None:
+    job = StoredJob(storage)
+    for day in range(4):
+        job.add(*(file(f"/srv/{number}", str(number % (day + 2))) for number in range(150)))
+    host.reindex()
+    whole = host.answer(paths=["/srv"], limit=1000)
+    chance = random.Random(seed)
+    content = bytearray(host.state.index.read_bytes())
+    for _flip in range(chance.choice([1, 5, 50])):
+        content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+    host.state.index.write_bytes(content)
+
+    host.reindex()
+    host.answer(paths=["/srv"])
+    host.reindex(rebuild=True)
+
+    assert host.answer(paths=["/srv"], limit=1000) == whole
 
 
 # -- what happens meanwhile
@@ -378,6 +520,41 @@ def test_a_backup_that_ends_meanwhile_is_not_lost(tmp_path: Path) -> None:
     host.reindex()
 
     assert sorted(host.points()) == [("web01", "nightly", 1), ("web01", "nightly", 2), ("web02", "nightly", 1)]
+
+
+@pytest.mark.parametrize("begins_anew", [False, True])
+def test_what_a_backup_of_another_client_notes_meanwhile_is_not_lost(tmp_path: Path, *, begins_anew: bool) -> None:
+    happened = []
+
+    def back_up() -> None:
+        happened.append(True)
+        if begins_anew:
+            host.state.index.write_bytes(b"no database at all" * 500)
+        other_job.add(file("/srv/b"))
+        update_job(
+            *(host.state.index, other_job.client, other_job.job, other_job.structure),
+            *(other_job.points(), other_job.reader),
+        )
+
+    storage = BusyStorage(lambda: None)
+    host = Host(tmp_path, storage)
+    job, other_job = StoredJob(storage, "web01"), StoredJob(storage, "web02")
+    job.add(file("/srv/a"))
+    other_job.add(file("/srv/b"))
+    host.reindex()
+    job.add(file("/srv/a", "new"))
+    storage.when = back_up
+
+    outcome = host.reindex(client="web01")
+
+    assert happened
+    assert outcome.values["points"] == 2
+    assert sorted(host.points()) == [
+        ("web01", "nightly", 1),
+        ("web01", "nightly", 2),
+        ("web02", "nightly", 1),
+        ("web02", "nightly", 2),
+    ]
 
 
 def test_a_restore_point_that_vanishes_meanwhile_is_no_error(tmp_path: Path) -> None:
@@ -464,109 +641,3 @@ def test_it_does_not_swap_while_a_backup_writes(
 def test_a_destination_that_nobody_declared_is_told(host: Host) -> None:
     with pytest.raises(UsageError, match="no destination 'near'"):
         reindex(host.registry, host.state_directory, "near", check_mode=False)
-
-
-# -- what the index answers
-
-
-def test_without_an_index_nothing_is_answered_but_what_to_do(host: Host) -> None:
-    with pytest.raises(UsageError, match="run reindex"):
-        host.answer()
-
-
-def test_restore_points_are_told_by_the_words_of_a_backup(host: Host, storage: FakeStorage) -> None:
-    StoredJob(storage).add(file("/srv/a", "seven b"), problems=[Problem("/srv/x", "Permission denied")])
-    host.reindex()
-
-    assert host.answer()["points"] == [
-        {
-            "id": "20261102t030000z-000001",
-            "seq": 1,
-            "job": "nightly",
-            "client": "web01",
-            "pool": "s01",
-            "structure": "incremental",
-            "created": "2026-11-02T03:00:00Z",
-            "age": (20 * 24 + 1) * 3600,
-            "complete": False,
-            "protected": False,
-            "damaged": False,
-            "entries": 1,
-            "bytes": 7,
-            "stored_bytes": 0,
-            "problem_count": 1,
-            "problems": [{"path": "/srv/x", "problem": "Permission denied"}],
-            "parts": [{"kind": "files", "name": "/srv", "entries": 1, "bytes": 7}],
-        }
-    ]
-
-
-def test_versions_are_told_with_the_restore_points_that_show_them(host: Host, storage: FakeStorage) -> None:
-    job = StoredJob(storage)
-    job.add(file("/srv/a", "one", mtime=1763780000123456789), other("/srv/link", "l", target=b"a"))
-    job.add(file("/srv/a", "one", mtime=1763780000123456789))
-    host.reindex()
-
-    version, link = host.answer(paths=["/srv/*"])["versions"]
-
-    assert version == {
-        "path": "/srv/a",
-        "job": "nightly",
-        "client": "web01",
-        "kind": "file",
-        "size": 3,
-        "mtime": "2025-11-22T02:53:20.123456Z",
-        "digest": "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed",
-        "target": None,
-        "points": [
-            {"id": "20261103t030000z-000002", "seq": 2, "created": "2026-11-03T03:00:00Z"},
-            {"id": "20261102t030000z-000001", "seq": 1, "created": "2026-11-02T03:00:00Z"},
-        ],
-    }
-    assert (link["kind"], link["target"], link["digest"]) == ("symlink", "a", None)
-
-
-def test_a_time_beyond_the_calendar_is_told_in_seconds(host: Host, storage: FakeStorage) -> None:
-    StoredJob(storage).add(file("/srv/a", mtime=10**12 * 10**9), file("/srv/b", mtime=-(10**9)))
-    host.reindex()
-
-    assert [version["mtime"] for version in host.answer(paths=["/srv"])["versions"]] == [
-        "@1000000000000",
-        "1969-12-31T23:59:59.000000Z",
-    ]
-
-
-def test_what_the_limit_leaves_out_is_told(host: Host, storage: FakeStorage) -> None:
-    job = StoredJob(storage)
-    for number in range(3):
-        job.add(file("/srv/a", str(number)))
-    host.reindex()
-
-    def shape(values: dict[str, t.Any]) -> tuple[int, int, bool]:
-        return len(values["points"]), len(values.get("versions", ())), values["truncated"]
-
-    assert shape(host.answer(limit=2)) == (2, 0, True)
-    assert shape(host.answer(limit=3)) == (3, 0, False)
-    assert shape(host.answer(limit=2, paths=["/srv/a"])) == (2, 2, True)
-    assert shape(host.answer(limit=3, paths=["/srv/a"])) == (3, 3, False)
-    assert shape(host.answer(job="hourly")) == (0, 0, False)
-    with pytest.raises(UsageError, match="limit"):
-        host.answer(limit=0)
-
-
-def test_it_is_answered_without_the_destination(host: Host, storage: FakeStorage) -> None:
-    StoredJob(storage).add(file("/srv/a"))
-    host.reindex()
-    storage.reads.clear()
-
-    host.answer(paths=["/srv"])
-
-    assert storage.reads == []
-
-
-def test_an_index_can_be_read_while_it_is_updated(host: Host, storage: FakeStorage) -> None:
-    StoredJob(storage).add(file("/srv/a"))
-    host.reindex()
-
-    with writer_lock(host.state.index), reading(host.state.index) as catalog:
-        assert len(list(catalog.points())) == 1
