@@ -272,7 +272,7 @@ def nonsense_told() -> Iterator[None]:
 
 def _require_types(values: Sequence[object], types: Sequence[type]) -> None:
     """Raise unless *values* are of these *types*: SQLite keeps any type in any column."""
-    if any(type(value) is not wanted for value, wanted in zip(values, types)):
+    if not all(isinstance(value, wanted) for value, wanted in zip(values, types)):
         raise NonsenseError("it holds what nobody wrote")
 
 

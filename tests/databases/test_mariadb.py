@@ -361,7 +361,7 @@ def test_a_dump_under_load_is_of_one_moment(mariadb: MariaDb) -> None:
     total = "SELECT (SELECT SUM(n) FROM a_first) + (SELECT SUM(n) FROM z_last);"
     moved = "SELECT SUM(n) FROM z_last;"
     with contextlib.ExitStack() as writers:
-        for _ in range(2):
+        for _writer in range(2):
             session = writers.enter_context(mariadb.session("SELECT 1;", database="bank"))
             assert session.stdin is not None
             session.stdin.write("CALL busy();\n")

@@ -130,7 +130,8 @@ class Client:
         if login.password is None and login.option_file is None:
             yield self._programs, [path, *where, *arguments]
             return
-        with _shown(self._options(path).encode(), login.run_as) as (file, descriptors):
+        with ExitStack() as held:
+            file, descriptors = held.enter_context(_shown(self._options(path).encode(), login.run_as))
             programs = replace(self._programs, descriptors=descriptors)
             yield programs, [path, f"--defaults-file={file}", *where, *arguments]
 
