@@ -36,7 +36,7 @@ from .native.points import ManifestCache
 from .native.pool import content_table
 from .native.volumes import VOLUME_SIZE
 from .outcome import Outcome
-from .registry import NAME_LIMIT, DestinationState, Host, LivingRuns, check_name, keep_identity, require
+from .registry import NAME_LIMIT, DestinationState, Host, LivingRuns, check_name, keep_identity, require_writable
 from .results import PROBLEMS_SHOWN, describe, described_header
 from .retention import DEFAULT_LAST, Candidate, Policy, Slot, Verdict, choose_slot, plan_policy, plan_ring
 from .side_by_side import both
@@ -119,7 +119,7 @@ class Request:
 
 def back_up(registry: Registry, host: Host, request: Request, *, check_mode: bool) -> Outcome:
     """Make sure that a complete restore point of the job exists that is young enough."""
-    destination = require(registry, request.destination)
+    destination = require_writable(registry, request.destination)
     request.require_sense()
     if not request.pre_commands:  # else they may have to make some of the paths
         scan.roots_of(request.paths)

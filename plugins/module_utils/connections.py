@@ -19,7 +19,7 @@ from .ftp.places import places_at
 from .ftp.pool import ConnectionPool, Patience
 from .ftp.profile import UNIDENTIFIED, WINDOWS, Profile, Verdict, profile_from, read_profile
 from .ftp.session import connect
-from .ftp.storage import FtpStorage
+from .ftp.storage import FtpStorage, ReadOnlyStorage
 from .private_files import read_json, write_json
 
 if t.TYPE_CHECKING:
@@ -145,7 +145,8 @@ def open_storage(
 ) -> Iterator[FtpStorage]:
     """Open the storage of *destination* for a run; *warm* connections are made before they are asked for."""
     with open_pool(destination, Patience(destination.max_retries), state, may_write=may_write) as pool:
-        storage = FtpStorage(pool, destination.directory, mark)
+        kind = ReadOnlyStorage if destination.read_only else FtpStorage
+        storage = kind(pool, destination.directory, mark)
         known, _profile = ServerMemory(state).read()
         pool.open_early(warm, is_known=bool(known.home))
         yield storage

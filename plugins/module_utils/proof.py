@@ -18,7 +18,7 @@ from inspect import getsource
 from pathlib import PurePosixPath
 
 from .connections import ServerMemory, open_pool, require_unix, verdict_of
-from .errors import RefusedError, StorageError
+from .errors import MissingError, RefusedError, StorageError
 from .ftp.known import Known
 from .ftp.paths import checked_directory, root_of
 from .ftp.pool import Patience
@@ -60,10 +60,12 @@ class Proof:
 def prove_on_server(destination: Destination, state: DestinationState, *, check_mode: bool) -> Proof:
     """Connect, log in and judge the server; unless in check mode, make the directory and prove that it can be used.
 
+    One that is only to be read is only read.
     Raises :class:`~.errors.StorageError` with the sentence that says what cannot be done there.
     """
     mark = secrets.token_hex(6)
     known = Known()
+    writes = not (check_mode or destination.read_only)
     # Somebody is there to mend a wrong name or port: only a busy server is worth waiting for.
     patience = Patience(destination.max_retries, only_busy=True)
     with open_pool(destination, patience, state, may_write=False, known=known) as pool:
@@ -71,23 +73,25 @@ def prove_on_server(destination: Destination, state: DestinationState, *, check_
             profile = read_profile(session)
             require_unix(destination, profile)
             root_of(session.home, checked_directory(destination.directory))
-            if not check_mode:
+            if writes:
                 _make_root(session, destination.directory)
-            shared_mode = _shared_mode(session, destination.directory)
+            elif destination.read_only:
+                _require_root(session, destination)
+            shared_mode = "" if destination.read_only else _shared_mode(session, destination.directory)
             session.quit()
         if not check_mode:
             _try_quick_ways(pool, known)
         storage = FtpStorage(pool, destination.directory, f"probe-{mark}")
-        if not check_mode:
+        if writes:
             with _told_of(destination), _scratch(storage, mark) as scratch:
                 prove_deeds(storage, scratch, known)
                 with pool.session() as session:
                     session.enter(checked_directory(destination.directory))
                     profile = _with_tries(profile, session, scratch)
             require_unix(destination, profile)
-        has_files = _ensure_files(storage, destination, check_mode=check_mode)
+        has_files = destination.read_only or _ensure_files(storage, destination, check_mode=check_mode)
         profile = replace(profile, connections=pool.most_open)
-    if check_mode:
+    if not writes:
         older_known, older = ServerMemory(state).read()
         if older_known.greeting == known.greeting:
             profile = profile.with_memories(older)
@@ -103,6 +107,16 @@ def _make_root(session: Session, directory: str) -> None:
     for path in wanted:
         session.ensure_directories([path.name])
         session.ask(f"CWD {path.name}")
+
+
+def _require_root(session: Session, destination: Destination) -> None:
+    """Raise unless the directory is there: what is only read has to have been written already."""
+    session.enter(checked_directory(destination.directory))
+    if not session.has_directory(session.path_of(PurePosixPath())):
+        raise MissingError(
+            f"There is no directory {destination.directory} on {destination.host} that this user may see; none is made"
+            " where read_only is true."
+        )
 
 
 def _shared_mode(session: Session, directory: str) -> str:

@@ -53,6 +53,7 @@ class Destination:
     certificate_fingerprints: tuple[str, ...] = ()
     bandwidth_limit: int = 0
     accept_unidentified_server: bool = False
+    read_only: bool = False
 
     @property
     def place(self) -> str:
@@ -137,6 +138,14 @@ def require(registry: Registry, name: str) -> Destination:
     if destination is None:
         known = ", ".join(repr(other) for other in registry.names()) or "none"
         raise UsageError(f"There is no destination {name!r} on this host; declared are: {known}.")
+    return destination
+
+
+def require_writable(registry: Registry, name: str) -> Destination:
+    """Return the destination called *name* as :func:`require` does, or raise if it is only to be read."""
+    destination = require(registry, name)
+    if destination.read_only:
+        raise UsageError(f"The destination {name!r} was declared with read_only: true, so nothing is written there.")
     return destination
 
 

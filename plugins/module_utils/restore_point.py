@@ -23,7 +23,7 @@ from .native import commit, names
 from .native.damage import read_damage, write_damage
 from .native.points import ManifestCache
 from .outcome import Outcome
-from .registry import DestinationState, LivingRuns, check_name, require
+from .registry import DestinationState, LivingRuns, check_name, require_writable
 from .results import describe
 from .retention import choose_slot
 
@@ -91,7 +91,7 @@ def ensure_present(
 
 
 def _ensured(registry: Registry, host: Host, which: Which, planner: Planner, *, check_mode: bool) -> Outcome:
-    destination = require(registry, which.destination)
+    destination = require_writable(registry, which.destination)
     identity, client, _is_new = host.client_of(which.client)
     check_name(which.job, "job")
     check_name(client, "client")

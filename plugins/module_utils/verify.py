@@ -100,7 +100,9 @@ def verify(
         def is_late() -> bool:
             return deadline is not None and clock() >= deadline
 
-        verification = _Verification(storage, ledger, scratch, request, job_of, is_late=is_late)
+        verification = _Verification(
+            storage, ledger, scratch, request, job_of, is_late=is_late, is_read_only=destination.read_only
+        )
         outcome = verification.do(jobs, client, destination.max_connections or _SIDE_BY_SIDE, check_mode=check_mode)
         return connections.reported(outcome, storage)
 
@@ -158,6 +160,7 @@ class _Verification:
         job_of: Callable[[FoundJob], Job],
         *,
         is_late: Callable[[], bool],
+        is_read_only: bool,
     ) -> None:
         self._storage = storage
         self._ledger = ledger
@@ -165,6 +168,7 @@ class _Verification:
         self._request = request
         self._job_of = job_of
         self._is_late = is_late
+        self._is_read_only = is_read_only
         self._verified = Verified()
         self._warnings: list[str] = []
         self._findings: list[Finding] = []
@@ -200,7 +204,7 @@ class _Verification:
         proof.prove(self._request.sample)
         job = self._job_of(found)
         is_ours = found.file is not None and found.file.client_id == job.identity.client_id
-        record = proof.record(job, is_ours=is_ours, check_mode=check_mode)
+        record = proof.record(job, is_ours=is_ours, is_read_only=self._is_read_only, check_mode=check_mode)
         self._findings += proof.findings(record)
         self._warnings += record.warnings
         self._before += _lines(found, record.before)

@@ -143,10 +143,19 @@ options:
         Windows. In check mode nothing is tried.
     type: bool
     default: false
+  read_only:
+    description:
+      - Whether nothing is ever written there. M(stowage.ftp_backup.restore), M(stowage.ftp_backup.reindex) and
+        M(stowage.ftp_backup.backup_info) work as ever, a login without the permission to write is enough, and
+        M(stowage.ftp_backup.verify) notes nowhere what it finds. M(stowage.ftp_backup.backup) and
+        M(stowage.ftp_backup.restore_point) are refused.
+      - The directory must be there already.
+    type: bool
+    default: false
   validate:
     description:
       - Whether to prove that the destination works before it is declared - connect, log in, judge the server, make the
-        directory, and write, rename, lock, read and delete there.
+        directory, and write, rename, lock, read and delete there. With O(read_only=true) nothing is made and written.
       - The files V(readme.txt), V(recover.py) and V(destination.json) are put there if they are missing.
     type: bool
     default: true
@@ -388,6 +397,7 @@ def manage(module: AnsibleModule) -> Outcome:
         passive=params["passive"],
         bandwidth_limit=params["bandwidth_limit"],
         accept_unidentified_server=params["accept_unidentified_server"],
+        read_only=params["read_only"],
         validate_certs=params["validate_certs"],
         ca_path=params["ca_path"],
         certificate_fingerprints=tuple(params["certificate_fingerprints"]),
@@ -423,6 +433,7 @@ def main() -> None:
             "ca_path": {"type": "path"},
             "certificate_fingerprints": {"type": "list", "elements": "str", "default": []},
             "accept_unidentified_server": {"type": "bool", "default": False},
+            "read_only": {"type": "bool", "default": False},
             "validate": {"type": "bool", "default": True},
         },
         required_if=[

@@ -118,6 +118,11 @@ destinations:
       type: bool
       returned: when its declaration could be read
       sample: false
+    read_only:
+      description: Whether nothing is ever written there.
+      type: bool
+      returned: when its declaration could be read
+      sample: false
     validate_certs:
       description: Whether the server's certificate is verified.
       type: bool

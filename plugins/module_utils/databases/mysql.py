@@ -29,6 +29,7 @@ _HEX_HASHES = "/*!80017 SET SESSION print_identified_with_as_hex = ON */;\n"
 _ACCOUNTS_OF_MARIADB = "SELECT user, host, is_role FROM mysql.user ORDER BY user, host;"
 _ACCOUNTS = "SELECT user, host, 'N' FROM mysql.user ORDER BY user, host;"
 _DEFAULT_ROLE = re.compile(r" DEFAULT ROLE ((?:`(?:[^`]|``)*`@`(?:[^`]|``)*`,?)+)")
+_HASH = re.compile(r"\*[0-9A-Fa-f]{8,}|0x[0-9A-Fa-f]{8,}|\$[A-Z0-9]\$\S+")  # of a password, where a statement is quoted
 _FAILED = re.compile(r"^(?:ERROR \d+ \(\w+\) at line \d+.*)$", re.MULTILINE)
 
 
@@ -83,9 +84,9 @@ class MySqlServer:
             given.end()
             failed = _FAILED.findall(given.complaints)
         if failed:
-            raise DatabaseError(
-                f"{deed} wholly: {len(failed)} statement(s) failed, the others are done; the first said: {failed[0]}."
-            )
+            said = _HASH.sub("********", failed[0])
+            count = "one statement" if len(failed) == 1 else f"{len(failed)} statements"
+            raise DatabaseError(f"{deed} wholly: {count} failed, the others are done; the first said: {said}.")
 
 
 def _is_ordinary(name: str) -> bool:

@@ -271,6 +271,39 @@ class FtpStorage:
             self._again(lambda session: session.delete([session.path_of(path) for path in paths]))
 
 
+class ReadOnlyStorage(FtpStorage):
+    """A tree in which nothing is ever written: whatever would is refused here, before the server is asked."""
+
+    def ensure_directories(self, directories: Sequence[Path]) -> list[bool]:
+        raise _refusal(*directories[:1])
+
+    def take_directory(self, directory: Path) -> bool:
+        raise _refusal(directory)
+
+    def remove_directories(self, directories: Sequence[Path]) -> list[bool]:
+        raise _refusal(*directories[:1])
+
+    def write(self, path: Path, chunks: Chunks) -> int:  # noqa: ARG002 - the seam has it
+        raise _refusal(path)
+
+    def stage(self, path: Path, chunks: Chunks) -> Path:  # noqa: ARG002 - the seam has it
+        raise _refusal(path)
+
+    def publish(self, staged: Path, path: Path, chunks: Chunks) -> None:  # noqa: ARG002 - the seam has them
+        raise _refusal(path)
+
+    def rename(self, source: Path, target: Path) -> None:  # noqa: ARG002 - the seam has it
+        raise _refusal(source)
+
+    def delete(self, paths: Sequence[Path]) -> None:
+        raise _refusal(*paths[:1])
+
+
+def _refusal(*paths: Path) -> RefusedError:
+    what = f"{paths[0]} is not touched" if paths else "nothing is touched"
+    return RefusedError(f"The destination was declared with read_only: true, so {what} there.")
+
+
 class _Counted:
     """Yields chunks, and knows how many bytes they had and whether that was all."""
 

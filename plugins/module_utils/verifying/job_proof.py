@@ -331,12 +331,17 @@ class JobProof:
 
     # -- what is damaged
 
-    def record(self, job: Job, *, is_ours: bool, check_mode: bool) -> Record:
+    def record(self, job: Job, *, is_ours: bool, is_read_only: bool, check_mode: bool) -> Record:
         """Note on the storage what is lost in the volumes of the job, and what is not any more, if it *is_ours*."""
         before = {pool: damage or Damage() for pool, damage in self._noted.items()}
         wanted = self._damage(self._noted)
         if wanted == self._noted:
             return Record(before, wanted)
+        if is_read_only:
+            sentence = (
+                f"What is damaged in the job {job.name!r} of {job.client!r} is recorded nowhere: read_only: true."
+            )
+            return Record(before, before, (sentence,))
         if not is_ours:
             theirs = (
                 f"The job {job.name!r} of {job.client!r} belongs to another host: what is damaged in it is recorded"
