@@ -18,9 +18,10 @@ from functools import partial
 from pathlib import Path
 
 from . import scan
+from .basis import Basis, Problems
 from .commands import Command, Commands
 from .connections import open_storage, reported
-from .copying import Basis, Copy, Manner, Problems, changes
+from .copying import Copy, Manner, changes
 from .dumping import Dumping, dumps_of, left_by
 from .dumps import DumpPlan, Source, plan_dumps
 from .errors import BackupError, CommandError, DamageError, LockedError, PartialError, ShrunkError, UsageError

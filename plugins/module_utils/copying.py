@@ -21,7 +21,6 @@ from .native.entries import (
     FILES,
     Header,
     Part,
-    Problem,
     Trailer,
     dump_part,
     is_dump,
@@ -39,9 +38,9 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from .basis import Basis, Problems
     from .dumping import Dumping
     from .jobs import OpenJob
-    from .native.damage import Condition
     from .native.entries import Entry
     from .native.pool import ContentTable
     from .storage import Buffer
@@ -49,44 +48,7 @@ if t.TYPE_CHECKING:
 
 CHECKPOINT_EVERY = 4 * 1024**3
 _VOLUMES_A_SHELF = 400
-_PROBLEMS_KEPT = 1000
 _PIECE = 1024 * 1024
-
-
-class Problems:
-    """What could not be taken into a restore point: how much, and the first of it."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.first: list[Problem] = []
-
-    def note(self, path: bytes, problem: str) -> None:
-        self.count += 1
-        if len(self.first) < _PROBLEMS_KEPT:
-            self.first.append(Problem(path_text(path), problem))
-
-
-@dataclass(frozen=True)
-class Basis:
-    """What a copy starts from: manifests whose unchanged files it takes over, the first one before the others.
-
-    *points* are all those whose volumes lie in the pool, *condition* is what is known of these, and *months* are the
-    directories for manifests that are there.
-    """
-
-    pool: str
-    manifests: tuple[ReadPoint, ...]
-    points: tuple[ReadPoint, ...]
-    condition: Condition
-    months: frozenset[RemotePath] = frozenset()
-
-    @property
-    def volumes(self) -> dict[str, VolumeSize]:
-        return {
-            name: VolumeSize(use.stored, use.content, use.checksum)
-            for point in (*self.points, *self.manifests)
-            for name, use in point.trailer.volumes.items()
-        }
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from .native.points import open_manifest
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from .basis import Basis, Problems
     from .collect import Collector
-    from .copying import Basis, Problems
     from .dumps import DumpPlan, MissedDump, PlannedDump
     from .jobs import OpenJob
 
