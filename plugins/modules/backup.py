@@ -66,7 +66,9 @@ options:
         description:
           - What kind of server it is. V(mysql) is MariaDB, too.
           - Dumps of MySQL and MariaDB have triggers, routines and events. Those of tables that are not InnoDB may not
-            be of one moment, which is warned about.
+            be of one moment, which is warned about. Their server ends a dump that nobody reads for its
+            C(net_write_timeout), which is 60 seconds if nobody has set another one; a destination that stands still for
+            longer costs the dump.
           - Dumps of PostgreSQL are archives for C(pg_restore), without compression of their own, so that what has not
             changed is found again.
           - A database of V(sqlite) is copied on the host first, which takes as much space in O(state_directory).
