@@ -24,6 +24,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from .endings import ending_of
 from .errors import CommandError
 
 if t.TYPE_CHECKING:
@@ -134,7 +135,7 @@ def run(command: Command, variables: Mapping[str, str]) -> str | None:
     code = process.returncode
     if code == 0:
         return None
-    return f"{f'was ended by {_signal(-code)}' if code < 0 else f'ended with {code}'}{child.told()}"
+    return f"{ending_of(code)}{child.told()}"
 
 
 class _Child:
@@ -259,10 +260,3 @@ def _span(span: timedelta) -> str:
         unit, length = ("minute", 60) if seconds % 3600 else ("hour", 3600)
     count = seconds / length
     return f"{count:g} {unit}{'' if count == 1 else 's'}"
-
-
-def _signal(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -24,6 +24,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..endings import ending_of
 from ..errors import DatabaseError
 
 if t.TYPE_CHECKING:
@@ -188,7 +189,7 @@ class _Child:
         """Wait for the end, and raise unless it was a good one."""
         code = self.process.wait()
         if code:
-            how = f"was ended by {_signal(-code)}" if code < 0 else f"ended with {code}"
+            how = ending_of(code)
             words = self._words()
             stop = "" if words.endswith(("?", "!")) else "."
             raise DatabaseError(f"{self._deed}: {self.name} {how}{f' and said: {words}' if words else ''}{stop}")
@@ -322,13 +323,6 @@ def _append_only(descriptor: int) -> None:
 def _enlarge(descriptor: int) -> None:
     """Have a pipe hold as much as the kernel lets everybody have, where there is such a thing."""
     fcntl.fcntl(descriptor, _F_SETPIPE_SZ, _PIPE)
-
-
-def _signal(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def _reason(error: Exception) -> str:

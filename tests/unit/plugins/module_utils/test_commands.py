@@ -53,6 +53,10 @@ def input_of(content: bytes) -> Iterator[None]:
         os.close(before)
 
 
+#: What interrupts these tests once they listen: more than a pipe holds is said before.
+INTERRUPT = f"head -c 200000 /dev/zero; kill -INT {os.getpid()}"
+
+
 def is_running(process: int) -> bool:
     """Tell whether there is a process that is not only waiting to be forgotten."""
     try:
@@ -77,6 +81,12 @@ def notes(tmp_path: Path) -> Path:
 @pytest.fixture
 def _short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "_GRACE", 0.3)
+
+
+@pytest.fixture(autouse=True)
+def _short_last_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait no longer for the system to forget what was killed."""
+    monkeypatch.setattr(commands, "_LAST_GRACE", 0.5)
 
 
 @pytest.fixture
@@ -286,7 +296,7 @@ def test_what_is_said_in_the_background_right_after_the_end_is_still_heard() -> 
 
 @pytest.mark.usefixtures("_short_grace", "_usable_signals")
 def test_an_interrupt_ends_the_command_with_all_it_has_started(notes: Path) -> None:
-    line = f"(trap '' TERM; exec sleep 600) & echo $! $$ > {notes}; kill -INT {os.getpid()}; wait"
+    line = f"(trap '' TERM; exec sleep 600) & echo $! $$ > {notes}; {INTERRUPT}; wait"
 
     with pytest.raises(KeyboardInterrupt):
         run(Command(line), {})
@@ -368,9 +378,7 @@ def test_the_commands_after_run_when_the_block_is_interrupted(notes: Path) -> No
 
 @pytest.mark.usefixtures("_usable_signals")
 def test_the_commands_after_run_when_one_before_is_interrupted(notes: Path) -> None:
-    wanted = around(
-        [f"kill -INT {os.getpid()}; sleep 600", f"echo 1 >> {notes}"], [f"echo 2 >> {notes}", f"echo 3 >> {notes}"]
-    )
+    wanted = around([f"{INTERRUPT}; sleep 600", f"echo 1 >> {notes}"], [f"echo 2 >> {notes}", f"echo 3 >> {notes}"])
 
     with pytest.raises(KeyboardInterrupt), wanted.surrounding():
         pass
@@ -380,7 +388,7 @@ def test_the_commands_after_run_when_one_before_is_interrupted(notes: Path) -> N
 
 @pytest.mark.usefixtures("_usable_signals")
 def test_an_interrupt_ends_one_command_after_and_not_those_that_follow(notes: Path) -> None:
-    wanted = around(post=[f"kill -INT {os.getpid()}; sleep 600", f"echo 1 >> {notes}"])
+    wanted = around(post=[f"{INTERRUPT}; sleep 600", f"echo 1 >> {notes}"])
 
     with pytest.raises(KeyboardInterrupt), wanted.surrounding():
         pass
