@@ -60,7 +60,7 @@ UPDATE points SET
 WHERE job_id = :job_id AND seq = :seq
 """
 _INSERT_PART = """
-INSERT OR REPLACE INTO parts SELECT id, ?3, ?4, ?5, ?6, ?7 FROM points WHERE job_id = ?1 AND seq = ?2
+INSERT OR REPLACE INTO parts SELECT id, ?, ?, ?, ?, ? FROM points WHERE job_id = ? AND seq = ?
 """
 
 
@@ -315,7 +315,7 @@ class Catalog(Answers):
             since, *same = before.get(key, (seq, part.entries, part.size))
             if key in changed.found or same != [part.entries, part.size]:
                 since = seq
-            rows.append((job_id, seq, part.kind, path_bytes(part.name), part.entries, part.size, since))
+            rows.append((part.kind, path_bytes(part.name), part.entries, part.size, since, job_id, seq))
         self._db.executemany(_INSERT_PART, rows)
 
     def _merge(self, job_id: int, newest: int, seq: int, reader: ManifestReader, parts: ChangedParts) -> bool:
