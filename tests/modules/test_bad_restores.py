@@ -111,7 +111,7 @@ def test_a_target_that_cannot_be_made(backed_up: Host) -> None:
 
 
 def test_neither_target_nor_in_place(untouched: Host) -> None:
-    refusal(untouched, untouched.restore(target=None), "", "in_place is False", "target")
+    refusal(untouched, untouched.restore(target=None), "usage", "not said where to", "in_place: true")
 
 
 def test_both_target_and_in_place(untouched: Host) -> None:
