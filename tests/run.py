@@ -411,7 +411,8 @@ def write_pip_bootstrap(home: Path) -> None:
 
 
 def units() -> Count:
-    return pytest(sys.executable, "pytest")
+    """Run all of pytest by two workers, for the half of its time it waits; a file is one worker's, with its servers."""
+    return pytest(sys.executable, "pytest", "--numprocesses=2", "--dist=loadfile")
 
 
 def matrix(version: str) -> Count:

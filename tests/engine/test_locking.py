@@ -422,7 +422,7 @@ def test_another_host_under_the_same_client_name_is_refused_unless_it_adopts(sit
         assert site.restored(point.run) == tree_of(site.source)
 
 
-def test_a_run_whose_lock_was_taken_over_commits_nothing_and_says_so(site: Site) -> None:
+def test_a_run_whose_lock_was_taken_over_commits_nothing_and_says_so(site: Site, tmp_path: Path) -> None:
     make_tree(site.source, big=0)
     site.back_up()
     before = tree_of(site.source)
@@ -430,7 +430,7 @@ def test_a_run_whose_lock_was_taken_over_commits_nothing_and_says_so(site: Site)
     with site.start(Strike(pattern=r"^STOR [^\n]*manifest", number=signal.SIGSTOP)) as run:
         run.wait_until_stopped()
         clock = Clock()
-        with site.storage() as storage:
+        with site.as_other_host(tmp_path / "other").storage() as storage:
             directory = PurePosixPath(site.job.relative_to(site.server.root))
             other = JobLock(storage, directory, THEIRS, run_id(1), clock=clock, pause=clock.pause)
             other.acquire()
@@ -472,13 +472,15 @@ def test_every_refusal_is_one_sentence_without_a_password(site: Site, tmp_path: 
     assert "\n" not in str(refusal.value)
 
 
-def test_a_run_whose_lock_was_taken_over_after_its_commit_removes_nothing_and_says_so(site: Site) -> None:
+def test_a_run_whose_lock_was_taken_over_after_its_commit_removes_nothing_and_says_so(
+    site: Site, tmp_path: Path
+) -> None:
     make_tree(site.source, big=0)
     site.back_up(last=1)
     with site.start(Strike(pattern=r"(?:^|\n)RETR [^\n]*manifest\.gz\r", number=signal.SIGSTOP), last=1) as run:
         run.wait_until_stopped()  # it has published its manifest and is about to read it back
         clock = Clock()
-        with site.storage() as storage:
+        with site.as_other_host(tmp_path / "other").storage() as storage:
             directory = PurePosixPath(site.job.relative_to(site.server.root))
             other = JobLock(storage, directory, THEIRS, run_id(1), clock=clock, pause=clock.pause)
             other.acquire()
@@ -493,14 +495,14 @@ def test_a_run_whose_lock_was_taken_over_after_its_commit_removes_nothing_and_sa
     assert [point.seq for point in points_of(site.job)] == [1, 2]
 
 
-def test_a_run_whose_files_were_swept_by_who_took_its_lock_says_that_it_was_lost(site: Site) -> None:
+def test_a_run_whose_files_were_swept_by_who_took_its_lock_says_that_it_was_lost(site: Site, tmp_path: Path) -> None:
     make_tree(site.source, big=0)
     site.back_up(last=1)
     before = tree_of(site.source)
     with site.start(STOPPED_BEFORE_COMMIT, last=1) as run:
         run.wait_until_stopped()
         clock = Clock()
-        with site.storage() as storage:
+        with site.as_other_host(tmp_path / "other").storage() as storage:
             directory = PurePosixPath(site.job.relative_to(site.server.root))
             other = JobLock(storage, directory, THEIRS, run_id(1), clock=clock, pause=clock.pause)
             other.acquire()

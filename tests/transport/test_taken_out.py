@@ -20,7 +20,7 @@ if t.TYPE_CHECKING:
 
 BEHAVIOURS = (*CONNECTIONS, *DATA)
 _TESTS_FAILED = 1
-_ONE_IN = 7
+_ONE_IN = 13
 
 pytestmark = pytest.mark.timeout(600)
 
