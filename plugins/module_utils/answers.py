@@ -34,7 +34,7 @@ _KEPT = """
 SELECT key, first, last, kind, size, mtime, content FROM versions WHERE job_id = :job AND key >= :key AND key < :end
 """
 _POINT = (int, str, str, str, int, str, str, str, int, int, int, int, int, int, int, str, int, int)
-_PART = (str, str, str, bytes, int, int)
+_PART = (str, str, str, str, bytes, int, int)
 _VERSION = (int, str, int, int, bytes)
 
 
@@ -90,6 +90,7 @@ class Version:
 
     client: str
     job: str
+    structure: str
     path: bytes
     kind: str
     size: int
@@ -105,6 +106,7 @@ class PartVersion:
 
     client: str
     job: str
+    structure: str
     part: Part
     points: tuple[Showing, ...]
     point_count: int
@@ -179,7 +181,7 @@ class Answers:
 
         With *at*, only those that one restore point of each job shows: it has its number by the job's id.
         """
-        for job_id, client, job, _structure in self.jobs(whose):
+        for job_id, client, job, structure in self.jobs(whose):
             points = self._sound_points(job_id)
             seqs = [point.seq for point in points]
             seq = None if at is None else at.get(job_id)
@@ -196,7 +198,7 @@ class Answers:
                     if start < end:
                         _require_types((first, kind, size, mtime, content), _VERSION)
                         shown = tuple(reversed(points[max(start, end - SHOWN) : end]))
-                        yield Version(client, job, path, kind, size, mtime, content, shown, end - start)
+                        yield Version(client, job, structure, path, kind, size, mtime, content, shown, end - start)
 
     def _sound_points(self, job_id: int) -> list[Showing]:
         """Return the restore points of a job whose entries were all read, oldest first."""
@@ -231,7 +233,7 @@ class Answers:
         )
         rows = self._db.execute(query, whose.values())
         with nonsense_told():
-            for (job_id, *_names), same in itertools.groupby(rows, lambda row: row[:6]):
+            for (job_id, *_names), same in itertools.groupby(rows, lambda row: row[:7]):
                 found = _part_version(same, parts, None if at is None else at.get(job_id, 0))  # 0: none
                 if found is not None:
                     yield found
@@ -247,11 +249,11 @@ def _part_version(rows: Iterable[tuple[t.Any, ...]], parts: PartFilter, seq: int
     shown: list[Showing] = []
     count = 0
     is_shown = seq is None
-    part, whose = Part("", "", 0, 0), ("", "")
-    for _job_id, client, job, kind, name, _since, entries, size, its_seq, run, created, _mark in rows:
+    part, whose = Part("", "", 0, 0), ("", "", "")
+    for _job_id, client, job, structure, kind, name, _since, entries, size, its_seq, run, created, _mark in rows:
         if not count:
-            _require_types((client, job, kind, name, entries, size), _PART)
-            part, whose = Part(kind, path_text(name), entries, size), (client, job)
+            _require_types((client, job, structure, kind, name, entries, size), _PART)
+            part, whose = Part(kind, path_text(name), entries, size), (client, job, structure)
             if not parts.matches(part.kind, part.name):
                 return None
         if len(shown) < SHOWN:

@@ -170,6 +170,13 @@ class Catalog(Answers):
             self._remove(job_id, self._keys(job_id).keys())
             self._db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
 
+    def forget_others(self, client: str | None, jobs: Collection[tuple[str, str]]) -> None:
+        """Remove all other jobs than *jobs*, which are clients and names, as far as they are the *client*'s."""
+        with self.transaction():
+            for _id, its_client, name, _structure in self.jobs(Whose(client)):
+                if (its_client, name) not in jobs:
+                    self.forget_job(its_client, name)
+
     def update_job(
         self,
         client: str,

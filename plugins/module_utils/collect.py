@@ -13,7 +13,7 @@ import typing as t
 from collections import deque
 
 from .native.cuts import MAX_SEGMENT, Cutter
-from .native.entries import FILE, HARD_LINK, Entry, Place, order_key
+from .native.entries import FILE, HARD_LINK, Entry, Place, digest_of_segments, order_key
 from .native.volumes import PendingPlace
 from .scan import UNKNOWN, Found, entry_of, entry_of_open, inode_of, is_below, open_found, told
 from .sparse import extents_of, may_be_sparse, reader_of
@@ -201,7 +201,7 @@ class Collector:
             return dump.read_into(view)
 
         places, digests, size = self._packed(entry, read_into, base)
-        digest = digest_of(digests)
+        digest = digest_of_segments(digests)
         if base is not None and base.digest == digest:
             entry = entry._replace(mtime=base.mtime)  # nothing has changed since
         facts = json.dumps(dump.facts, separators=(",", ":"))
@@ -270,7 +270,7 @@ class Collector:
         return (
             entry._replace(
                 size=status.st_size if extents else size,
-                digest=digest_of(digests),
+                digest=digest_of_segments(digests),
                 extents=extents,
                 is_racy=entry.is_racy or has_moved,
             ),
@@ -360,10 +360,3 @@ def _read_up_to(descriptor: int, limit: int) -> bytes:
         pieces.append(piece)
         size += len(piece)
     return b"".join(pieces)
-
-
-def digest_of(digests: list[str]) -> str:
-    """Return the digest of a file from those of its segments: of one its own, of several the digest of them all."""
-    if len(digests) == 1:
-        return digests[0]
-    return hashlib.sha256(b"".join(bytes.fromhex(digest) for digest in digests)).hexdigest()

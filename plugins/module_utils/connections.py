@@ -145,7 +145,7 @@ def open_storage(
 ) -> Iterator[FtpStorage]:
     """Open the storage of *destination* for a run; *warm* connections are made before they are asked for."""
     with open_pool(destination, Patience(destination.max_retries), state, may_write=may_write) as pool:
-        kind = ReadOnlyStorage if destination.read_only else FtpStorage
+        kind = ReadOnlyStorage if destination.is_only_read else FtpStorage
         storage = kind(pool, destination.directory, mark)
         known, _profile = ServerMemory(state).read()
         pool.open_early(warm, is_known=bool(known.home))

@@ -49,6 +49,11 @@ def ensure_present(
     current, damaged = _current(registry, wanted.name)
     state = DestinationState(state_directory, wanted.name, wanted.place)
     proof = (prove or prove_on_server)(wanted, state, check_mode=check_mode) if validate else None
+    if current is not None and current.engine != wanted.engine:
+        raise UsageError(
+            f"The destination {wanted.name!r} was declared with engine: {current.engine}, which stays as it is: declare"
+            " it absent first, or give the other one another name."
+        )
     changed = current != wanted or (proof is not None and not proof.has_files)
     if not check_mode:
         places_at(state.connections, wanted.max_connections, may_write=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from .databases.mysql import MySqlServer
 from .databases.postgresql import PostgreSQL
-from .databases.servers import Database, Login
+from .databases.servers import MYSQL, POSTGRESQL, SQLITE, Database, Login
 from .databases.sqlite import SQLite
 from .errors import DatabaseError, UsageError
 from .native.entries import DATABASE, DATABASE_USERS, dump_path, order_key, path_text
@@ -26,8 +26,6 @@ if t.TYPE_CHECKING:
 
     from .databases.servers import Dump, Facts, Server
 
-MYSQL, POSTGRESQL, SQLITE = "mysql", "postgresql", "sqlite"
-TYPES = (MYSQL, POSTGRESQL, SQLITE)
 ALL = "all"
 _LOGIN = Login()
 _LABEL = re.compile(r"[^/\x00-\x1f\x7f]{1,64}")

@@ -16,10 +16,11 @@ from itertools import islice
 
 from .answers import SHOWN, Whose
 from .catalog import reading
+from .cpanel.parts import of_home
 from .errors import UsageError
 from .globs import PathFilter
 from .index_file import has_index
-from .moments import LATEST, is_id, parse_date, utc_text
+from .moments import LATEST, UNDATED, is_id, parse_date, utc_text
 from .native.entries import (
     BLOCK_DEVICE,
     CHARACTER_DEVICE,
@@ -32,7 +33,7 @@ from .native.entries import (
 )
 from .outcome import Outcome
 from .part_globs import PartFilter
-from .registry import DestinationState, require
+from .registry import CPANEL, DestinationState, require, require_fitting
 from .results import PROBLEMS_SHOWN
 
 if t.TYPE_CHECKING:
@@ -64,11 +65,13 @@ _INSIDE = 100_000  # of what is listed within the items of a page, so many are t
 class Question:
     """What is asked of an index: restore points, and versions of *paths* and *parts*; a page of each.
 
-    *point* means one restore point of each job, by the words of a restore.
+    *point* means one restore point of each job, by the words of a restore. Of cPanel's backups, an *account* has them
+    and no job.
     """
 
     client: str | None = None
     job: str | None = None
+    account: str | None = None
     point: str | None = None
     paths: tuple[str, ...] = ()
     parts: tuple[PartGlob, ...] = ()
@@ -77,16 +80,18 @@ class Question:
 
     @property
     def whose(self) -> Whose:
-        return Whose(self.client, self.job)
+        return Whose(self.client, self.job if self.account is None else self.account)
 
     @property
     def words(self) -> str:
         """Whose restore points are asked for."""
+        if self.account is not None:
+            return f"of the account {self.account!r}"
         if self.job is not None:
             return f"of {self.job!r}" if self.client is None else f"of {self.job!r} of the client {self.client!r}"
         return "of any job" if self.client is None else f"of the client {self.client!r}"
 
-    def filters(self) -> tuple[PathFilter, PartFilter]:
+    def filters(self, engine: str) -> tuple[PathFilter, PartFilter]:
         """Return what is asked for of paths and parts; raise if the question makes no sense."""
         if not 1 <= self.limit <= LIMIT:
             raise UsageError(f"limit is {self.limit}, and must be from 1 to {LIMIT}.")
@@ -94,7 +99,8 @@ class Question:
             raise UsageError(f"offset is {self.offset}, and must be from 0 to {_LAST}.")
         if self.point is not None and self.point != LATEST and not is_id(self.point):
             parse_date(self.point)
-        return PathFilter(self.paths), PartFilter(self.parts)
+        paths = [of_home(path) for path in self.paths] if engine == CPANEL else self.paths
+        return PathFilter(paths), PartFilter(self.parts)
 
     def share(self, most: int) -> int:
         """Return how much is listed within one item: *most*, or less where there may be very many items."""
@@ -106,7 +112,8 @@ def list_backups(
 ) -> Outcome:
     """Return what the index of a destination answers, and whether there is more than the pages that are asked for."""
     destination = require(registry, destination_name)
-    paths, parts = question.filters()
+    require_fitting(destination, question.client, question.job, question.account)
+    paths, parts = question.filters(destination.engine)
     index = DestinationState(state_directory, destination.name, destination.place).index
     if not has_index(index):
         raise UsageError(
@@ -152,15 +159,15 @@ def _meant(answers: Answers, question: Question, destination: str) -> list[Index
 
 def _shown_point(answers: Answers, point: IndexedPoint, question: Question, now: datetime) -> dict[str, t.Any]:
     """Return a restore point by the words that a backup uses."""
+    created = _created(point.structure, point.created)
     return {
         "id": point.run,
         "seq": point.seq,
-        "job": point.job,
-        "client": point.client,
+        **_owner(point.structure, point.client, point.job),
         "pool": point.pool,
         "structure": point.structure,
-        "created": time_text(point.created),
-        "age": int((now - point.created).total_seconds()),
+        "created": created,
+        "age": None if created is None else int((now - point.created).total_seconds()),
         "complete": point.is_complete,
         "protected": point.is_protected,
         "damaged": point.is_damaged,
@@ -177,11 +184,22 @@ def _shown_point(answers: Answers, point: IndexedPoint, question: Question, now:
     }
 
 
+def _created(structure: str, created: datetime) -> str | None:
+    """Return when a restore point was made, or None if what cPanel has made does not tell."""
+    return None if structure == CPANEL and created == UNDATED else time_text(created)
+
+
+def _owner(structure: str, client: str, job: str) -> dict[str, str | None]:
+    """Return whose a restore point is: a client's job, or an account of cPanel."""
+    if structure == CPANEL:
+        return {"account": job, "job": None, "client": None}
+    return {"account": None, "job": job, "client": client}
+
+
 def _shown_version(version: Version, question: Question) -> dict[str, t.Any]:
     return {
         "path": path_text(version.path),
-        "job": version.job,
-        "client": version.client,
+        **_owner(version.structure, version.client, version.job),
         "kind": _KINDS.get(version.kind, version.kind),
         "size": version.size,
         "mtime": _moment(version.mtime),
@@ -195,8 +213,7 @@ def _shown_part(version: PartVersion, question: Question) -> dict[str, t.Any]:
     return {
         "kind": version.part.kind,
         "name": version.part.name,
-        "job": version.job,
-        "client": version.client,
+        **_owner(version.structure, version.client, version.job),
         "entries": version.part.entries,
         "bytes": version.part.size,
         **_shown_showings(version, question),
@@ -208,7 +225,14 @@ def _shown_showings(version: Version | PartVersion, question: Question) -> dict[
     shown = version.points[: question.share(SHOWN)]
     return {
         "point_count": version.point_count,
-        "points": [{"id": point.run, "seq": point.seq, "created": time_text(point.created)} for point in shown],
+        "points": [
+            {
+                "id": point.run,
+                "seq": point.seq,
+                "created": _created(version.structure, point.created),
+            }
+            for point in shown
+        ],
     }
 
 

@@ -23,7 +23,7 @@ else:
     except ImportError:  # told by _told(): some systems have it in a package of its own
         sqlite3 = None
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _TABLES = """
 CREATE TABLE jobs (
   id INTEGER PRIMARY KEY, client TEXT NOT NULL, job TEXT NOT NULL, structure TEXT NOT NULL, UNIQUE (client, job)
@@ -55,7 +55,7 @@ SELECT points.id, client, job, structure, seq, run, pool, created, is_complete, 
   stored_size, problem_count, problems, job_id, generation
 FROM points JOIN jobs ON jobs.id = job_id;
 CREATE VIEW told_parts AS
-SELECT job_id, client, job, kind, name, since, parts.entries, parts.size, seq, run, created, is_damaged
+SELECT job_id, client, job, structure, kind, name, since, parts.entries, parts.size, seq, run, created, is_damaged
 FROM jobs JOIN points ON job_id = jobs.id JOIN parts ON point_id = points.id;
 """
 WRITER_PATIENCE = 60.0

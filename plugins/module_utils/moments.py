@@ -12,12 +12,13 @@ from datetime import datetime, timedelta, timezone
 from .errors import UsageError
 
 LATEST = "latest"
+UNDATED = datetime(1970, 1, 1, tzinfo=timezone.utc)  # the date of what tells none: it is older than all that do
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 def is_id(point: str) -> bool:
-    """Tell whether *point* means one restore point, and no other will do."""
-    return point != LATEST and not _DATE.match(point)
+    """Tell whether *point* means one restore point, and no other will do; cPanel's begin with dates, and are paths."""
+    return point != LATEST and ("/" in point or not _DATE.match(point))
 
 
 def parse_date(text: str) -> datetime:

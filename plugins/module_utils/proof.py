@@ -65,7 +65,7 @@ def prove_on_server(destination: Destination, state: DestinationState, *, check_
     """
     mark = secrets.token_hex(6)
     known = Known()
-    writes = not (check_mode or destination.read_only)
+    writes = not (check_mode or destination.is_only_read)
     # Somebody is there to mend a wrong name or port: only a busy server is worth waiting for.
     patience = Patience(destination.max_retries, only_busy=True)
     with open_pool(destination, patience, state, may_write=False, known=known) as pool:
@@ -75,9 +75,9 @@ def prove_on_server(destination: Destination, state: DestinationState, *, check_
             root_of(session.home, checked_directory(destination.directory))
             if writes:
                 _make_root(session, destination.directory)
-            elif destination.read_only:
+            elif destination.is_only_read:
                 _require_root(session, destination)
-            shared_mode = "" if destination.read_only else _shared_mode(session, destination.directory)
+            shared_mode = "" if destination.is_only_read else _shared_mode(session, destination.directory)
             session.quit()
         if not check_mode:
             _try_quick_ways(pool, known)
@@ -89,7 +89,7 @@ def prove_on_server(destination: Destination, state: DestinationState, *, check_
                     session.enter(checked_directory(destination.directory))
                     profile = _with_tries(profile, session, scratch)
             require_unix(destination, profile)
-        has_files = destination.read_only or _ensure_files(storage, destination, check_mode=check_mode)
+        has_files = destination.is_only_read or _ensure_files(storage, destination, check_mode=check_mode)
         profile = replace(profile, connections=pool.most_open)
     if not writes:
         older_known, older = ServerMemory(state).read()
@@ -115,7 +115,7 @@ def _require_root(session: Session, destination: Destination) -> None:
     if not session.has_directory(session.path_of(PurePosixPath())):
         raise MissingError(
             f"There is no directory {destination.directory} on {destination.host} that this user may see; none is made"
-            " where read_only is true."
+            " where nothing is written."
         )
 
 

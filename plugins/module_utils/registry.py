@@ -26,6 +26,8 @@ if t.TYPE_CHECKING:
     from pathlib import Path
 
 NAME_LIMIT = 40
+#: Who makes the backups on a destination: this collection, or cPanel, whose backups are only read.
+NATIVE, CPANEL = "native", "cpanel"
 _PATIENCE = 10.0
 _NUMBERS = {"port": (1, 65535), "timeout": (1, 3600), "max_retries": (0, 1000), "max_connections": (0, 100)}
 _LEAST_BANDWIDTH, _MOST_BANDWIDTH = 1024, 10**12  # below, a connection would stand still for longer than servers wait
@@ -54,12 +56,20 @@ class Destination:
     bandwidth_limit: int = 0
     accept_unidentified_server: bool = False
     read_only: bool = False
+    engine: str = NATIVE
 
     @property
     def place(self) -> str:
-        """Tell this place on the network from all others, in eight hexadecimal digits."""
+        """Tell this place on the network, and who makes its backups, from all others, in eight hexadecimal digits."""
         place = [self.host.lower(), self.port, self.username, str(PurePosixPath(self.directory))]
+        if self.engine != NATIVE:
+            place.append(self.engine)
         return hashlib.sha256(json.dumps(place).encode("ascii")).hexdigest()[:8]
+
+    @property
+    def is_only_read(self) -> bool:
+        """Whether nothing is ever written there."""
+        return self.read_only or self.engine == CPANEL
 
     def shown(self) -> dict[str, t.Any]:
         """Return what may be shown: everything but the password."""
@@ -89,6 +99,8 @@ def check_destination(destination: Destination) -> None:
     for option in ("host", "username"):
         if not getattr(destination, option):
             raise UsageError(f"The {option} is empty.")
+    if destination.engine not in (NATIVE, CPANEL):
+        raise UsageError(f"engine is {destination.engine!r}, and must be {NATIVE} or {CPANEL}.")
     for option, (least, most) in _NUMBERS.items():
         number = getattr(destination, option)
         if not least <= number <= most:
@@ -141,9 +153,34 @@ def require(registry: Registry, name: str) -> Destination:
     return destination
 
 
-def require_writable(registry: Registry, name: str) -> Destination:
-    """Return the destination called *name* as :func:`require` does, or raise if it is only to be read."""
+def require_fitting(destination: Destination, client: str | None, job: str | None, account: str | None) -> None:
+    """Raise unless what is asked for is what the backups on *destination* have: jobs of clients, or accounts."""
+    if destination.engine == CPANEL and (client is not None or job is not None):
+        raise UsageError(
+            f"The destination {destination.name!r} has backups that cPanel made, of accounts: give an account, and"
+            " neither client nor job."
+        )
+    if destination.engine != CPANEL and account is not None:
+        raise UsageError(
+            f"The destination {destination.name!r} has backups of this collection, of jobs: give a job, and no account."
+        )
+
+
+def require_native(registry: Registry, name: str) -> Destination:
+    """Return the destination called *name* as :func:`require` does, or raise if its backups are not made by us."""
     destination = require(registry, name)
+    if destination.engine == CPANEL:
+        raise UsageError(
+            f"The destination {name!r} was declared with engine: cpanel: the backups there are made by cPanel, and can"
+            " be indexed and restored, but nothing else; nothing is ever written there. Declare another destination,"
+            " with another directory, for backups of this host."
+        )
+    return destination
+
+
+def require_writable(registry: Registry, name: str) -> Destination:
+    """Return the destination called *name* as :func:`require_native` does, or raise if it is only to be read."""
+    destination = require_native(registry, name)
     if destination.read_only:
         raise UsageError(f"The destination {name!r} was declared with read_only: true, so nothing is written there.")
     return destination
@@ -338,6 +375,11 @@ class DestinationState:
     @property
     def index(self) -> Path:
         return self.directory / f"index-{self._place}.sqlite"
+
+    @property
+    def listings(self) -> Path:
+        """The listings of backups that cPanel made."""
+        return self.directory / f"listings-{self._place}"
 
     @property
     def server(self) -> Path:

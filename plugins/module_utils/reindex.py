@@ -11,12 +11,12 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from . import connections
 from .answers import Whose
 from .catalog import making, reading
-from .errors import BackupError, DamageError, MissingError, UsageError
+from .errors import BackupError, UsageError
 from .index_file import (
     WRITER_PATIENCE,
     UnusableIndexError,
@@ -26,40 +26,24 @@ from .index_file import (
     stamp_of,
     writer_lock,
 )
-from .native import names
-from .native.points import (
-    JOB_FILE,
-    JobFile,
-    ManifestCache,
-    StoredPoint,
-    VanishedCopyError,
-    list_points,
-    open_manifest,
-    read_job_file,
-)
-from .native.wellformed import require_manifest, told_of_nonsense
+from .indexing.accounts import Accounts
+from .indexing.stored_jobs import StoredJobs
 from .outcome import Outcome
 from .private_files import locked
-from .registry import DestinationState, check_name, require
+from .registry import CPANEL, DestinationState, check_name, require
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable
-    from concurrent.futures import Future
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
 
     from .answers import IndexedPoint
-    from .catalog import Catalog, PointKey
-    from .native.manifest import ManifestReader
-    from .registry import Registry
-    from .storage import Path as RemotePath
+    from .catalog import Catalog
+    from .registry import Destination, Registry
     from .storage import Storage
 
     OpenStorage = Callable[..., AbstractContextManager[Storage]]
-    _Copies = dict[StoredPoint, "Path | None"]
-    _Copying = dict[StoredPoint, Future["Path | None"]]
 
 _SIDE_BY_SIDE = 4
-_CLIENTS = PurePosixPath("clients")
 
 
 def reindex(
@@ -78,7 +62,7 @@ def reindex(
     """
     destination = require(registry, destination_name)
     if client is not None:
-        check_name(client, "client")
+        _check_client(client, destination)
     state = DestinationState(state_directory, destination.name, destination.place)
     threads = destination.max_connections or _SIDE_BY_SIDE
     with ExitStack() as stack:
@@ -92,17 +76,38 @@ def reindex(
         )
         executor = ThreadPoolExecutor(threads, "reindex")
         stack.callback(executor.shutdown, cancel_futures=True)
-        task = _Reindex(storage, executor, state, client, scratch)
+        contents: _Lying
+        if destination.engine == CPANEL:
+            contents = Accounts(storage, executor, state, scratch, rebuild=rebuild)
+        else:
+            contents = StoredJobs(storage, executor, state, client, scratch)
+        task = _Reindex(contents, state, client, scratch)
         return connections.reported(task.do(from_nothing=rebuild), storage)
 
 
-@dataclass(frozen=True)
-class _Job:
-    """A job as it lies on the storage."""
+def _check_client(client: str, destination: Destination) -> None:
+    check_name(client, "client")
+    if destination.engine == CPANEL:
+        raise UsageError(f"The destination {destination.name!r} has backups of cPanel, which have no client.")
 
-    directory: RemotePath
-    file: JobFile
-    points: tuple[StoredPoint, ...]
+
+class _Lying(t.Protocol):
+    """What lies on the storage; *damage* has a sentence on each thing that cannot be read, by what it is."""
+
+    @property
+    def damage(self) -> Mapping[str, str]: ...
+
+    def begin(self) -> None:
+        """Forget what was seen so far, to look at all again."""
+
+    def bring_in_line(self, catalog: Catalog) -> None:
+        """Make *catalog* say what the storage holds now."""
+
+    def told(self) -> dict[str, t.Any]:
+        """Return what else the user is told."""
+
+    def tidy(self) -> None:
+        """Remove from this host what only the old index needed."""
 
 
 @dataclass(frozen=True)
@@ -126,21 +131,11 @@ class _Made:
 class _Reindex:
     """One rebuilding of an index; with *scratch*, all that is written is written there."""
 
-    def __init__(
-        self,
-        storage: Storage,
-        threads: ThreadPoolExecutor,
-        state: DestinationState,
-        client: str | None,
-        scratch: Path | None,
-    ) -> None:
-        self._storage = storage
-        self._threads = threads
+    def __init__(self, contents: _Lying, state: DestinationState, client: str | None, scratch: Path | None) -> None:
+        self._contents = contents
         self._state = state
         self._client = client
         self._scratch = scratch
-        self._damage: dict[str, str] = {}
-        self._seen_again: set[str] = set()
         self._trouble: str | None = None
         self._has_lock = False
 
@@ -157,6 +152,7 @@ class _Reindex:
                     replace_index(index, self._new)
                 else:
                     discard(self._new)
+                self._contents.tidy()
         return self._outcome(made.before, made.after)
 
     def _made(self, locks: ExitStack, *, from_nothing: bool) -> _Made:
@@ -175,17 +171,16 @@ class _Reindex:
 
     def _attempt(self, old: Path | None, locks: ExitStack, *, forgets: bool) -> _Made:
         """Make the new index from a copy of the *old* one; in the end *locks* hold the writer's lock."""
-        self._damage.clear()
-        self._seen_again.clear()
+        self._contents.begin()
         stamp = stamp_of(self._state.index)
         with making(self._new, old) as catalog:
             if forgets:
-                self._forget_but(catalog, frozenset())
-            self._bring_in_line(catalog)
+                catalog.forget_others(self._client, frozenset())
+            self._contents.bring_in_line(catalog)
             if self._scratch is None and not self._has_lock:
                 locks.enter_context(writer_lock(self._state.index, WRITER_PATIENCE))
                 self._has_lock = True
-                self._bring_in_line(catalog)  # a backup may have ended since, and nothing can from here on
+                self._contents.bring_in_line(catalog)  # a backup may have ended since, and nothing can from here on
             before, after = self._contents_before(), _contents_of(catalog, self._client)
             return _Made(before, after, stamp, is_changed=old is None or catalog.is_changed)
 
@@ -209,7 +204,7 @@ class _Reindex:
         old, new = before.points if before is not None else {}, after.points
         kept = new.keys() & old.keys()
         changed = [key for key in kept if new[key] != old[key]]
-        damaged = [sentence for _where, sentence in sorted(self._damage.items())]
+        damaged = [sentence for _where, sentence in sorted(self._contents.damage.items())]
         values = {
             "new": len(new.keys() - old.keys()),
             "updated": len(changed),
@@ -218,6 +213,7 @@ class _Reindex:
             "damaged": damaged,
             "jobs": len(after.jobs),
             "points": len(new),
+            **self._contents.told(),
         }
         old_lines, new_lines = set(old.values()), set(new.values())
         return Outcome(
@@ -226,128 +222,6 @@ class _Reindex:
             before={"points": sorted(old_lines - new_lines)},
             after={"points": sorted(new_lines - old_lines)},
             warnings=(*([self._trouble] if self._trouble is not None else []), *damaged),
-        )
-
-    # what lies on the storage
-
-    def _bring_in_line(self, catalog: Catalog) -> None:
-        """Make *catalog* say what the storage holds now; manifests are fetched while others are read."""
-        jobs = self._find_jobs()
-        self._forget_but(catalog, frozenset((job.file.client, job.file.job) for job in jobs))
-        for job, copying in [(job, self._start_copying(catalog, job)) for job in jobs]:
-            self._bring_job_in_line(catalog, job, {stored: copy.result() for stored, copy in copying.items()})
-
-    def _forget_but(self, catalog: Catalog, jobs: frozenset[tuple[str, str]]) -> None:
-        """Remove all other jobs than *jobs* from *catalog*, as far as they are the client's that is looked at."""
-        with catalog.transaction():
-            for _id, client, name, _structure in catalog.jobs(Whose(self._client)):
-                if (client, name) not in jobs:
-                    catalog.forget_job(client, name)
-
-    def _find_jobs(self) -> list[_Job]:
-        """Return the jobs that can be read, in order; of the others, note what is wrong with them."""
-        if self._client is None:
-            clients = self._inside(self._inside([_CLIENTS]))
-        else:
-            clients = [names.client_directory(self._client)]
-        looks = self._threads.map(self._look_at, self._inside(clients))
-        return sorted((job for job in looks if job is not None), key=lambda job: (job.file.client, job.file.job))
-
-    def _inside(self, directories: list[RemotePath]) -> list[RemotePath]:
-        """Return the directories in *directories*, which are listed side by side."""
-        listings = zip(directories, self._threads.map(self._storage.list_directory, directories))
-        return [directory / entry.name for directory, inside in listings for entry in inside if entry.is_directory]
-
-    def _look_at(self, directory: RemotePath) -> _Job | None:
-        try:
-            file = read_job_file(self._storage, directory)
-            points = list_points(self._storage, directory).points
-            if file is None and not points:
-                return None  # a first run that has only begun, or a directory that is no job's
-            return _Job(directory, _checked(file, directory), points)
-        except (DamageError, UsageError) as error:
-            self._damage[str(directory)] = str(error)
-            return None
-
-    # one job
-
-    def _start_copying(self, catalog: Catalog, job: _Job) -> _Copying:
-        """Have all manifests copied that *catalog* does not know yet, and those that were found damaged before."""
-        keys = catalog.keys(job.file.client, job.file.job)
-        wanted = [stored for stored in job.points if self._is_wanted(stored, keys.get(stored.run))]
-        return {stored: self._threads.submit(self._copy_of, job, stored) for stored in wanted}
-
-    def _is_wanted(self, stored: StoredPoint, key: PointKey | None) -> bool:
-        if key is None or not key.is_of(stored):
-            return str(stored.path) not in self._damage
-        return key.is_damaged and stored.run not in self._seen_again
-
-    def _bring_job_in_line(self, catalog: Catalog, job: _Job, copies: _Copies) -> None:
-        """Bring *job* in line with its manifests, of which *copies* are those that are needed, as far as one knows."""
-        while (damaged := self._updated(catalog, job, copies)) is None:
-            copies.update({stored: None for stored, copy in copies.items() if copy is None or not copy.exists()})
-        self._damage.update({f"{job.directory}: {sentence}": sentence for sentence in damaged})
-        self._seen_again.update(stored.run for stored in copies)
-
-    def _updated(self, catalog: Catalog, job: _Job, copies: _Copies) -> list[str] | None:
-        """Bring *catalog* in line with what *copies* show of *job*, and return a sentence on each that is damaged.
-
-        None if a copy has vanished, with its restore point: a backup has pruned it meanwhile.
-        """
-        client, name = job.file.client, job.file.job
-
-        def opened(stored: StoredPoint) -> ManifestReader:
-            if stored not in copies:  # one before it was read again, so it is read again as well
-                copies[stored] = self._copy_of(job, stored)
-            copy = copies[stored]
-            if copy is None:
-                raise VanishedCopyError(f"There is no copy of the manifest {stored.path.name}.")
-            return open_manifest(copy)
-
-        keys = catalog.keys(client, name)
-        points = [stored for stored in job.points if copies.get(stored, stored.run in keys)]
-        again = {stored.run for stored in copies}
-        try:
-            with catalog.transaction():
-                return catalog.update_job(client, name, job.file.structure, points, opened, again)
-        except VanishedCopyError:
-            return None
-
-    def _copy_of(self, job: _Job, stored: StoredPoint) -> Path | None:
-        """Return a copy of a manifest on this host, or None if it vanished meanwhile or does not serve."""
-        kept = self._state.job(job.file.client, job.file.job).manifests
-        cache = ManifestCache(kept) if self._scratch is None else ManifestCache(self._scratch / job.directory, kept)
-        try:
-            _require_own(cache.reader(self._storage, stored), job.file, stored)
-        except MissingError:
-            return None
-        except DamageError as error:
-            self._damage[str(stored.path)] = str(error)
-            return None
-        return cache.path_of(stored)
-
-
-def _checked(file: JobFile | None, directory: RemotePath) -> JobFile:
-    """Return *file*, or raise unless it is that of the job in *directory*."""
-    if file is None:
-        raise DamageError(f"The job in {directory} on the storage has restore points and no {JOB_FILE}.")
-    check_name(file.client, "client")
-    check_name(file.job, "job")
-    if names.job_directory(file.client, file.job) != directory:
-        raise DamageError(f"The file {directory / JOB_FILE} on the storage is that of another job, {file.job!r}.")
-    return file
-
-
-def _require_own(reader: ManifestReader, file: JobFile, stored: StoredPoint) -> None:
-    """Raise unless the manifest is what its name and its place say."""
-    header = reader.header
-    with told_of_nonsense(stored.path.name):
-        require_manifest(stored.path.name, header, reader.trailer, stored.size)
-    told = (header.client, header.job, header.seq, header.run, header.generation)
-    if told != (file.client, file.job, stored.seq, stored.run, stored.generation):
-        raise DamageError(
-            f"The manifest {stored.path} on the storage is that of another restore point: number {header.seq} of"
-            f" {header.job!r} of {header.client!r}, by run {header.run}, generation {header.generation}."
         )
 
 

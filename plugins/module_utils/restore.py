@@ -18,7 +18,7 @@ from .native.entries import FILES, dump_path
 from .native.fetch import Fetcher
 from .native.points import ManifestCache, list_points, read_job_file
 from .outcome import Outcome
-from .registry import DestinationState, Host, check_name, require
+from .registry import DestinationState, Host, check_name, require, require_fitting
 from .restoring.choosing import PointChooser, Wanted
 from .restoring.comparison import Comparison
 from .restoring.deciding import AND_MORE, Decider, FileDecider
@@ -93,6 +93,7 @@ def restore(registry: Registry, host: Host, wish: Wish, *, check_mode: bool) -> 
     """Make the target hold what the restore point holds, as far as *wish* asks for it."""
     wish.require_sense()
     destination = require(registry, wish.destination)
+    require_fitting(destination, wish.client, wish.job, None)
     _identity, client, _is_new = host.client_of(wish.client)
     check_name(client, "client")
     run = names.run_id(host.now(), host.chance())

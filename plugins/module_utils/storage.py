@@ -17,6 +17,7 @@ if t.TYPE_CHECKING:
     Chunks = Callable[[], Iterable[Buffer]]
 
 Path = PurePosixPath
+FILE, DIRECTORY, LINK, OTHER = "file", "directory", "link", "other"  # kinds
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,25 @@ class RemoteEntry:
     name: str
     is_directory: bool
     size: int
+
+
+@dataclass(frozen=True)
+class RemoteDetails:
+    """One name in a directory, with all that the server's listing tells of it.
+
+    *kind* is FILE, DIRECTORY, LINK or OTHER. *size* is in bytes, and 0 for all but files. *mode* are the permissions,
+    None where they are not told. *modified* is the time in the server's words, and *mtime* what that means in seconds
+    since 1970 (UTC): to the second or to the day as the words have it, None where they lack the year. *target* is where
+    a link leads, empty where that is not told.
+    """
+
+    name: str
+    kind: str
+    size: int = 0
+    mode: int | None = None
+    modified: str = ""
+    mtime: int | None = None
+    target: str = ""
 
 
 class Reader(t.Protocol):
@@ -51,8 +71,21 @@ class Storage(t.Protocol):
     def list_directory(self, directory: Path) -> list[RemoteEntry]:
         """Return what lies directly in *directory*; a missing directory is an empty one."""
 
+    def list_details(self, directory: Path, *, thorough: bool = False) -> list[RemoteDetails]:
+        """Return what lies directly in *directory*, whatever it is called; a missing directory is an empty one.
+
+        Where one listing leaves open what links there are, where they lead or when files were modified to the second,
+        more is asked if that is to be *thorough*.
+        """
+
     def sizes(self, paths: Sequence[Path]) -> list[int | None]:
         """Return the size in bytes of each of *paths*, or None for each that does not exist."""
+
+    def marks(self, paths: Sequence[Path]) -> list[str | None]:
+        """Return for each of *paths* a text that stays while the file stays as it is, or None if there is no file.
+
+        It is made of the size and of the time in the server's words, where it tells one, and means nothing else.
+        """
 
     def has_directory(self, directory: Path) -> bool:
         """Tell whether *directory* exists."""

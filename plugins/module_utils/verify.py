@@ -20,7 +20,7 @@ from .native import names
 from .native.inventory import CLIENTS, find_jobs, look_at
 from .outcome import Outcome
 from .private_files import locked, make_private_directory
-from .registry import DestinationState, LivingRuns, check_name, require
+from .registry import DestinationState, LivingRuns, check_name, require_native
 from .verifying.findings import SHOWN, DamageFoundError, summary_of, warnings_of
 from .verifying.job_proof import JobProof, Verified, Workers
 from .verifying.ledger import open_ledger
@@ -74,7 +74,7 @@ def verify(
     clock: Callable[[], float] = time.monotonic,
 ) -> Outcome:
     """Read what *request* asks for, see whether it is as it was stored, and record what of it is lost."""
-    destination = require(registry, request.destination)
+    destination = require_native(registry, request.destination)
     request.require_sense()
     identity, own, _is_new = host.client_of(request.client)
     client = None if request.all_clients else own

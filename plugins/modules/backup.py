@@ -533,7 +533,8 @@ from ansible.module_utils.common.text.formatters import human_to_bytes
 from ..module_utils.ages import parse_age
 from ..module_utils.backup import STRUCTURES, Request, back_up
 from ..module_utils.commands import Command
-from ..module_utils.dumps import TYPES, Source
+from ..module_utils.databases.servers import TYPES
+from ..module_utils.dumps import Source
 from ..module_utils.errors import UsageError
 from ..module_utils.module import JOB_OPTIONS, LOGIN_OPTIONS, login_of, run
 from ..module_utils.native.entries import Rules

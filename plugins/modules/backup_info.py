@@ -31,6 +31,11 @@ options:
     description:
       - The job whose restore points are listed. Without it, those of all jobs are.
     type: str
+  account:
+    description:
+      - The account of cPanel whose restore points are listed, on a destination with backups that cPanel made. Without
+        it, those of all accounts are.
+    type: str
   point:
     description:
       - The restore point to list of each job, by the words of M(stowage.ftp_backup.restore) - V(latest), the id of one,
@@ -46,6 +51,8 @@ options:
       - A path means itself and everything below it. V(*) and V(?) match within a name, V(**) across directories, and a
         backslash takes the meaning from what follows.
       - Dumps of databases have no path; O(parts) is for them.
+      - In backups that cPanel made, paths are relative to the home directory of the account, and the slash in front may
+        be left out. What does not lie in it has no path; O(parts) is for it.
     type: list
     elements: str
     default: []
@@ -116,6 +123,12 @@ EXAMPLES = r"""
     paths:
       - /etc/nginx
 
+- name: List what the latest good backup of an account of cPanel consists of
+  stowage.ftp_backup.backup_info:
+    destination: cPanel backups
+    account: bob
+    point: latest
+
 - name: List all versions of the dumps of the shop's databases
   stowage.ftp_backup.backup_info:
     destination: Provider storage
@@ -135,7 +148,9 @@ points:
   elements: dict
   contains:
     id:
-      description: The id of the restore point, which begins with the time of its run.
+      description:
+        - The id of the restore point, which begins with the time of its run.
+        - Of a backup that cPanel made, its path without the ending.
       type: str
       returned: always
       sample: 20261122t030000z-1f9c2a
@@ -144,33 +159,40 @@ points:
       type: int
       returned: always
       sample: 42
+    account:
+      description: The account of cPanel, or V(null) where this collection made the backup.
+      type: str
+      returned: always
+      sample: null
     job:
-      description: The job.
+      description: The job, or V(null) where cPanel made the backup.
       type: str
       returned: always
       sample: web sites
     client:
-      description: The client name of the host.
+      description: The client name of the host, or V(null) where cPanel made the backup.
       type: str
       returned: always
       sample: web01
     pool:
-      description: The slot or archive in which its content lies.
+      description: The slot or archive in which its content lies; of a backup that cPanel made, its path.
       type: str
       returned: always
       sample: s03
     structure:
-      description: The structure of the job.
+      description: The structure of the job; V(cpanel) where cPanel made the backup.
       type: str
       returned: always
       sample: incremental
     created:
-      description: When its run started, in UTC.
+      description:
+        - When its run started, in UTC.
+        - Of a backup that cPanel made, the date of its directory or in its name, and V(null) where there is none.
       type: str
       returned: always
       sample: "2026-11-22T03:00:00Z"
     age:
-      description: How many seconds ago that was.
+      description: How many seconds ago that was, V(null) if it is not known.
       type: int
       returned: always
       sample: 30600
@@ -243,13 +265,18 @@ versions:
       type: str
       returned: always
       sample: /etc/nginx/nginx.conf
+    account:
+      description: The account of cPanel, or V(null) where this collection made the backup.
+      type: str
+      returned: always
+      sample: null
     job:
-      description: The job.
+      description: The job, or V(null) where cPanel made the backup.
       type: str
       returned: always
       sample: web sites
     client:
-      description: The client name of the host.
+      description: The client name of the host, or V(null) where cPanel made the backup.
       type: str
       returned: always
       sample: web01
@@ -316,13 +343,18 @@ parts:
       type: str
       returned: always
       sample: shop
+    account:
+      description: The account of cPanel, or V(null) where this collection made the backup.
+      type: str
+      returned: always
+      sample: null
     job:
-      description: The job.
+      description: The job, or V(null) where cPanel made the backup.
       type: str
       returned: always
       sample: web sites
     client:
-      description: The client name of the host.
+      description: The client name of the host, or V(null) where cPanel made the backup.
       type: str
       returned: always
       sample: web01
@@ -383,6 +415,7 @@ def answer(module: AnsibleModule) -> Outcome:
     question = Question(
         client=params["client"],
         job=params["job"],
+        account=params["account"],
         point=params["point"],
         paths=tuple(params["paths"]),
         parts=tuple(PartGlob(part["name"], part["kind"]) for part in params["parts"]),
@@ -403,6 +436,7 @@ def main() -> None:
         argument_spec={
             **JOB_OPTIONS,
             "job": {"type": "str"},
+            "account": {"type": "str"},
             "point": {"type": "str"},
             "paths": {"type": "list", "elements": "str", "default": []},
             "parts": {

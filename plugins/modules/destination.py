@@ -49,6 +49,20 @@ options:
       - present
       - absent
     default: present
+  engine:
+    description:
+      - Who makes the backups there.
+      - With V(native) it is this collection.
+      - With V(cpanel) it is cPanel, whose backups of accounts M(stowage.ftp_backup.reindex) finds,
+        M(stowage.ftp_backup.backup_info) lists, and M(stowage.ftp_backup.restore) brings back, whole or in parts.
+        Nothing is ever written there, so a login without the permission to write is enough, and
+        M(stowage.ftp_backup.backup), M(stowage.ftp_backup.restore_point) and M(stowage.ftp_backup.verify) are refused.
+      - It is fixed once the destination is declared.
+    type: str
+    choices:
+      - native
+      - cpanel
+    default: native
   directory:
     description:
       - Where the backups go, relative to the directory in which the login starts.
@@ -155,8 +169,9 @@ options:
   validate:
     description:
       - Whether to prove that the destination works before it is declared - connect, log in, judge the server, make the
-        directory, and write, rename, lock, read and delete there. With O(read_only=true) nothing is made and written.
-      - The files V(readme.txt), V(recover.py) and V(destination.json) are put there if they are missing.
+        directory, and write, rename, lock, read and delete there. With O(read_only=true) or O(engine=cpanel) nothing is
+        made and written.
+      - Otherwise the files V(readme.txt), V(recover.py) and V(destination.json) are put there if they are missing.
     type: bool
     default: true
 seealso:
@@ -370,7 +385,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.destination import ensure_absent, ensure_present
 from ..module_utils.module import STATE_OPTIONS, run
-from ..module_utils.registry import Destination, FileRegistry
+from ..module_utils.registry import CPANEL, NATIVE, Destination, FileRegistry
 
 if TYPE_CHECKING:
     from ..module_utils.outcome import Outcome
@@ -398,6 +413,7 @@ def manage(module: AnsibleModule) -> Outcome:
         bandwidth_limit=params["bandwidth_limit"],
         accept_unidentified_server=params["accept_unidentified_server"],
         read_only=params["read_only"],
+        engine=params["engine"],
         validate_certs=params["validate_certs"],
         ca_path=params["ca_path"],
         certificate_fingerprints=tuple(params["certificate_fingerprints"]),
@@ -417,6 +433,7 @@ def main() -> None:
             **STATE_OPTIONS,
             "name": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "engine": {"type": "str", "choices": [NATIVE, CPANEL], "default": NATIVE},
             "directory": {"type": "str", "default": "."},
             "host": {"type": "str"},
             "port": {"type": "int", "default": 21},

@@ -123,6 +123,11 @@ destinations:
       type: bool
       returned: when its declaration could be read
       sample: false
+    engine:
+      description: Who makes the backups there, V(native) or V(cpanel).
+      type: str
+      returned: when its declaration could be read
+      sample: native
     validate_certs:
       description: Whether the server's certificate is verified.
       type: bool

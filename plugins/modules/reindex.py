@@ -21,6 +21,10 @@ description:
   - Until everything has been read, the old index stays in place; a backup that ends meanwhile is not lost. Nothing is
     ever written to the destination.
   - What is damaged is told as a warning and in RV(damaged), and stops nothing else.
+  - On a destination with O(stowage.ftp_backup.destination#module:engine=cpanel) it finds the backups of accounts that
+    cPanel has left there, wherever cPanel is known to put them, and reads each archive once, in one pass, several side
+    by side, without a copy on this host. One whose name, size and time stay is not read again. Schedule it after
+    cPanel's own backup; an archive that is still being written stays in the index as it was.
 extends_documentation_fragment:
   - stowage.ftp_backup.attributes
   - stowage.ftp_backup.state
@@ -42,10 +46,12 @@ options:
     description:
       - The only client to look at. Of all others, the index keeps what it has.
       - Without it, everything on the destination is looked at.
+      - Backups that cPanel made have no client.
     type: str
   rebuild:
     description:
-      - Whether to read everything again, though the index seems to be fine. What was fetched once is not fetched again.
+      - Whether to read everything again, though the index seems to be fine. Manifests that were fetched once are not
+        fetched again; archives that cPanel made are.
     type: bool
     default: false
 seealso:
@@ -61,6 +67,10 @@ EXAMPLES = r"""
   stowage.ftp_backup.reindex:
     destination: Provider storage
     client: web01
+
+- name: Find the backups that cPanel has left
+  stowage.ftp_backup.reindex:
+    destination: cPanel backups
 
 - name: Trust nothing that this host knows of the destination
   stowage.ftp_backup.reindex:
@@ -101,7 +111,7 @@ damaged:
   sample:
     - The manifest 000042-20261122t030000z-1f9c2a.manifest.gz has no footer, it is cut off or damaged.
 jobs:
-  description: How many jobs there are.
+  description: How many jobs there are, or accounts of cPanel.
   returned: success
   type: int
   sample: 2
@@ -110,6 +120,14 @@ points:
   returned: success
   type: int
   sample: 14
+ignored:
+  description: What lies there and is no backup of an account, and why, up to 1000 of it.
+  returned: success, on a destination with backups that cPanel made
+  type: list
+  elements: dict
+  sample:
+    - path: 2021-02-20/system
+      why: backups of the server itself
 failure:
   description: What kind of error ended the module, and the code of the server's reply if there was one.
   returned: failure

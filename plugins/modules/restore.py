@@ -18,6 +18,9 @@ description:
   - Holes of sparse files, hard links, POSIX ACLs, capabilities and other extended attributes come back, too, as far as
     the target can have them. A warning says if it could not.
   - Nothing outside of the target is ever touched, and no symbolic link in it is followed.
+  - From a destination with O(stowage.ftp_backup.destination#module:engine=cpanel) it brings back an O(account), whole
+    or in parts, which M(stowage.ftp_backup.reindex) must have found. From an archive without compression only what is
+    wanted is fetched, from a compressed one all of it in one pass, and nothing of either is staged on this host.
 extends_documentation_fragment:
   - stowage.ftp_backup.attributes
   - stowage.ftp_backup.state
@@ -40,8 +43,24 @@ options:
   job:
     description:
       - The job whose restore point is wanted.
+      - Either this or O(account) is needed.
     type: str
-    required: true
+  account:
+    description:
+      - The account whose backup is wanted, on a destination with backups that cPanel made.
+      - O(in_place) and O(delete_extra) are not possible with it, since what such an account had has no place here.
+      - Each kind of parts comes to a directory of its own below O(target), and the home directory to C(TARGET/files).
+        Links that lead out of the target are skipped, with a warning, and so are devices.
+    type: str
+  rebuild:
+    description:
+      - With O(account), what is brought back instead of files.
+      - With V(cpmove) it is the archive of the whole account as cPanel's own restore takes it, byte for byte as cPanel
+        made it, called C(TARGET/cpmove-ACCOUNT.tar.gz) or C(.tar). It is read to its end and checked to lack nothing
+        that is needed.
+    type: str
+    choices:
+      - cpmove
   point:
     description:
       - The restore point - V(latest), the id of one, or a date such as V(2026-11-22) or V(2026-11-22T03:00:00Z), which
@@ -55,6 +74,7 @@ options:
       - What to bring back, as absolute paths. Without it, everything is.
       - A path means itself and everything below it. V(*) and V(?) match within a name, V(**) across directories, and a
         backslash takes the meaning from what follows.
+      - With O(account) they are relative to its home directory, and the slash in front may be left out.
     type: list
     elements: str
     default: []
@@ -70,6 +90,8 @@ options:
         description:
           - The kind of the part. Of V(files) there is one for each path that was backed up, of V(database) one for each
             database, and of V(database_users) one for each server.
+          - With O(account) there are V(files), V(database), V(database_user), V(mailbox), V(mail_domain),
+            V(mailing_list), V(domain), V(dns_zone), V(certificate), V(cron), V(ftp_account) and V(settings).
         type: str
         default: files
       name:
@@ -214,6 +236,28 @@ EXAMPLES = r"""
     in_place: true
     delete_extra: true
 
+- name: Bring back one mailbox of an account that cPanel has backed up
+  stowage.ftp_backup.restore:
+    destination: cPanel backups
+    account: bob
+    parts:
+      - kind: mailbox
+        name: info@example.com
+    target: /root/restored
+
+- name: Load a database of that account into this host's server, with its user and the old password
+  stowage.ftp_backup.restore:
+    destination: cPanel backups
+    account: bob
+    parts:
+      - kind: database
+        name: bob_shop
+      - kind: database_user
+        name: bob_shop
+    load: true
+    server:
+      option_file: /root/.my.cnf
+
 - name: Look at yesterday's database beside today's
   stowage.ftp_backup.restore:
     destination: Provider storage
@@ -283,6 +327,7 @@ from ..module_utils.errors import UsageError
 from ..module_utils.module import JOB_OPTIONS, LOGIN_OPTIONS, login_of, run
 from ..module_utils.registry import FileRegistry, Host
 from ..module_utils.restore import Wish, restore
+from ..module_utils.restore_account import AccountWish, restore_account
 from ..module_utils.restoring.loading import Load
 from ..module_utils.restoring.selection import WantedPart
 
@@ -305,6 +350,8 @@ def load_of(params: dict[str, Any]) -> Load | None:
 
 def bring_back(module: AnsibleModule) -> Outcome:
     params = module.params
+    if params["account"] is not None:
+        return bring_back_account(module)
     config_directory = Path(params["config_directory"])
     wish = Wish(
         destination=params["destination"],
@@ -324,11 +371,33 @@ def bring_back(module: AnsibleModule) -> Outcome:
     return restore(FileRegistry(config_directory), host, wish, check_mode=module.check_mode)
 
 
+def bring_back_account(module: AnsibleModule) -> Outcome:
+    params = module.params
+    config_directory = Path(params["config_directory"])
+    wish = AccountWish(
+        destination=params["destination"],
+        account=params["account"],
+        point=params["point"],
+        paths=tuple(params["paths"]),
+        parts=tuple(WantedPart(part["kind"], part["name"]) for part in params["parts"]),
+        target=None if params["target"] is None else Path(params["target"]),
+        load=load_of(params),
+        overwrite=params["overwrite"],
+        owner=params["owner"],
+        checksum=params["checksum"],
+        rebuild=params["rebuild"],
+    )
+    host = Host(config_directory, Path(params["state_directory"]))
+    return restore_account(FileRegistry(config_directory), host, wish, check_mode=module.check_mode)
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **JOB_OPTIONS,
-            "job": {"type": "str", "required": True},
+            "job": {"type": "str"},
+            "account": {"type": "str"},
+            "rebuild": {"type": "str", "choices": ["cpmove"]},
             "point": {"type": "str", "default": "latest"},
             "paths": {"type": "list", "elements": "str", "default": []},
             "parts": {
@@ -352,7 +421,16 @@ def main() -> None:
             "owner": {"type": "str", "choices": ["keep", "map", "current"], "default": "keep"},
             "checksum": {"type": "bool", "default": False},
         },
-        mutually_exclusive=[("target", "in_place"), ("paths", "parts")],
+        mutually_exclusive=[
+            ("target", "in_place"),
+            ("paths", "parts"),
+            ("job", "account"),
+            ("client", "account"),
+            ("in_place", "account"),
+            ("delete_extra", "account"),
+        ],
+        required_one_of=[("job", "account")],
+        required_by={"rebuild": ["account", "target"]},
         supports_check_mode=True,
     )
     run(module, lambda: bring_back(module))

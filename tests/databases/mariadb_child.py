@@ -4,7 +4,7 @@
 """A process that loads a dump and is killed: it reads what to do as JSON, and waits where it is told to.
 
 Its arguments are the login, the name, the facts, the file of the dump, and after how many bytes of it to wait: it says
-so by a line, and goes on only with a line that it gets.
+so by a line, and goes on only with a line that it gets. A dump without facts is a stranger's.
 """
 
 from __future__ import annotations
@@ -32,7 +32,11 @@ def main(login: str, name: str, facts: str, dump: str, wait_after: str) -> None:
         sys.stdin.readline()
         yield content[place:]
 
-    MySqlServer(Login(**json.loads(login))).load(name, json.loads(facts), pieces(), replace=True)
+    server = MySqlServer(Login(**json.loads(login)))
+    if json.loads(facts) is None:
+        server.load_foreign(name, pieces(), replace=True)
+    else:
+        server.load(name, json.loads(facts), pieces(), replace=True)
 
 
 if __name__ == "__main__":

@@ -5,18 +5,22 @@
 
 from __future__ import annotations
 
+import os
 import typing as t
 from pathlib import PurePosixPath
 
 import pytest
 
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.connections import open_pool
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import MissingError, UsageError
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import MissingError, RefusedError, UsageError
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.paths import checked_directory, root_of
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.pool import Patience
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.storage import FtpStorage
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.storage import FtpStorage, ReadOnlyStorage
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.registry import DestinationState
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.storage import DIRECTORY, LINK
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.storage import FILE as A_FILE
 from tests.engine.site import NAME, Site
+from tests.transport.reach import MARK, line_to
 from tests.unit.storage_contract import BOX, CONTENT, FILE, StorageContract, write
 
 if t.TYPE_CHECKING:
@@ -115,6 +119,79 @@ def test_what_is_missing_is_told_at_once_every_time(impatient: Storage) -> None:
         with pytest.raises(MissingError):
             impatient.read(BOX / "missing")
         assert impatient.list_directory(BOX / "missing") == []
+
+
+FOREIGN = [".htaccess", "Gr\xfcn", "\udcfc", "a b", " led", "a[b]", "x*y?", "a -> b", "A;b=c;", "-rf", "~", "100%"]
+
+
+@pytest.fixture
+def foreign(each_server: FtpServer) -> Iterator[Storage]:
+    """A storage of which others have filled the directory ``box``."""
+    box = each_server.root / "box"
+    for directory in (box, box / "In.[side]", box / ".dots"):
+        directory.mkdir()
+        for name in FOREIGN:
+            (directory / name).write_bytes(b"four")
+            (directory / name).chmod(0o644)
+            os.utime(directory / name, (1_600_000_000, 1_600_000_000))
+    with line_to(each_server) as line:
+        yield ReadOnlyStorage(
+            line.pool,
+            str(each_server.directory.relative_to("/")),
+            MARK,
+            pause=lambda _seconds: pytest.fail("it failed"),
+        )
+
+
+@pytest.mark.parametrize("directory", [BOX / "In.[side]", BOX / ".dots"])
+def test_what_others_have_named_is_listed_measured_and_read(
+    each_server: FtpServer, foreign: Storage, directory: PurePosixPath
+) -> None:
+    if each_server.pid == os.getpid():  # pyftpdlib does not show the bytes of a name that is not UTF-8
+        (each_server.root / directory / "\udcfc").unlink()
+    names = [path.name for path in (each_server.root / directory).iterdir()]
+    paths = [directory / name for name in names]
+
+    details = foreign.list_details(directory, thorough=True)
+
+    assert {(one.name, one.kind, one.size, one.mtime) for one in details} == {
+        (name, A_FILE, 4, 1_600_000_000) for name in names
+    }
+    assert {one.mode for one in details} in ({0o644}, {None})
+    assert len(details) == len(names) >= len(FOREIGN) - 1
+    assert foreign.marks([*paths, BOX / "None"]) == ["4 20200913122640"] * len(paths) + [None]
+    assert [foreign.read(path) for path in paths] == [b"four"] * len(paths)
+    assert foreign.list_directory(directory) == []
+
+
+@pytest.mark.parametrize("each_server", ["pure_ftpd", "proftpd", "vsftpd"], indirect=True)
+def test_links_are_listed_with_what_they_lead_to(each_server: FtpServer, foreign: Storage) -> None:
+    """pyftpdlib shows what a link leads to as if it were there itself."""
+    for name, target in (("www", "public_html"), ("logs", "/var/log/Apache 2"), ("a -> c", "a b"), (".in", "a b")):
+        (each_server.root / "box" / "In.[side]" / name).symlink_to(target)
+
+    details = foreign.list_details(BOX / "In.[side]", thorough=True)
+
+    assert {(one.name, one.target) for one in details if one.kind == LINK} == {
+        ("www", "public_html"),
+        ("logs", "/var/log/Apache 2"),
+        ("a -> c", "a b"),
+        (".in", "a b"),
+    }
+
+
+def test_directories_are_listed_with_what_is_known_of_them(foreign: Storage) -> None:
+    found = {one.name: one for one in foreign.list_details(BOX) if one.kind == DIRECTORY}
+
+    assert set(found) == {"In.[side]", ".dots"}
+    assert {one.mode for one in found.values()} in ({0o755}, {None})
+    assert foreign.list_details(BOX / "None") == foreign.list_details(BOX / "No[ne]") == []
+
+
+@pytest.mark.parametrize("path", ["..", "a/../b", "/etc", "a\nDELE b", "a\rb", "a\0b", "a/" * 3000])
+def test_a_foreign_name_that_leads_astray_is_never_asked_for(foreign: Storage, path: str) -> None:
+    with pytest.raises(RefusedError, match="cannot be asked for"):
+        foreign.marks([PurePosixPath(path)])
 
 
 @pytest.mark.parametrize("directory", ["..", "a/../b", "a\r\nDELE b", "a\0b", "a\nb"])

@@ -187,7 +187,7 @@ DATA: tuple[Behaviour, ...] = (
         "dos = None if found else _DOS_LINE.fullmatch(line)",
         "dos = None",
     ),
-    Behaviour("T23", "links are left out", "listing.py", 'found["type"] in "-d"', 'found["type"] in "-dl"'),
+    Behaviour("T23", "links are left out", "listing.py", "if one.kind in (FILE, DIRECTORY)]", "]"),
     Behaviour("T23", "dots are no names", "listing.py", 'return "" if last in (".", "..") else last', "return last"),
     Behaviour(
         "T23", "a directory before a name is taken off", "listing.py", 'last = name.rsplit("/", 1)[-1]', "last = name"
@@ -212,6 +212,28 @@ DATA: tuple[Behaviour, ...] = (
         "session.py",
         "            if not self.has_directory(path):\n                return []\n",
         "            return []\n",
+    ),
+    Behaviour("T23", "hidden names are asked for", "session.py", '_HIDDEN = "-a "', '_HIDDEN = ""'),
+    Behaviour(
+        "T23",
+        "an option may be taken for a name",
+        "session.py",
+        "        if used and not shows_itself(text):\n",
+        "        if False:\n",
+    ),
+    Behaviour(
+        "T23",
+        "a name may be taken for a pattern",
+        "session.py",
+        'if not _PATTERNS.intersection(path) and not path.startswith("-"):',
+        "if True:",
+    ),
+    Behaviour(
+        "T23",
+        "a time that may be told later is an error",
+        "session.py",
+        "if reply.code // 100 == 4 and",
+        "if False and",
     ),
     # names
     Behaviour("T24", "names are guarded", "paths.py", "or not all(map(is_ours, path.parts)):", "or False:"),

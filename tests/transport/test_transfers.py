@@ -20,9 +20,14 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import (
     SpaceError,
     StorageError,
 )
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.storage import FtpStorage
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.storage import FtpStorage, ReadOnlyStorage
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.proof import prove_deeds
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.storage import RemoteEntry
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.storage import (
+    DIRECTORY,
+    LINK,
+    RemoteEntry,
+)
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.storage import FILE as A_FILE
 from tests.servers.faults import (
     Answer,
     CutData,
@@ -659,6 +664,104 @@ def test_t23_names_alone_may_come_with_their_directory_and_with_dots(lines: byte
     with session_on(server.facts) as session:
         found = session.list_directory(session.path_of(BOX))
     assert found == [RemoteEntry("file", is_directory=False, size=len(CONTENT))]
+
+
+@EACH_FORM
+def test_t23_every_form_of_listing_tells_names_that_begin_with_a_dot(
+    personality: Personality, refused: Sequence[str], serve: Serve
+) -> None:
+    server = serve(personality=personality, refused=refused)
+    box = boxed(server)
+    (box / ".file").write_bytes(CONTENT)
+    (box / ".inner").mkdir()
+    with line_to(server.facts) as line:
+        for thorough in (False, True):
+            details = line.storage.list_details(BOX, thorough=thorough)
+
+            assert {(one.name, one.kind, one.size) for one in details} == {
+                (".file", A_FILE, len(CONTENT)),
+                (".inner", DIRECTORY, 0),
+            }
+        assert line.storage.list_details(BOX / "missing") == []
+
+
+@pytest.mark.parametrize("answer", ["550 -a: No such directory.", "501 No options.", "226 0 matches"])
+def test_t23_where_list_takes_no_options_it_is_asked_without_and_no_more_with_one(answer: str, serve: Serve) -> None:
+    action = Answer(answer) if answer[0] == "5" else ListingLines(b"", replaces=True)
+    server = serve(Fault("LIST", action, pattern="-a", times=0), personality=WITHOUT_MLSD)
+    (boxed(server) / "file").write_bytes(CONTENT)
+    with line_to(server.facts, limit=1) as line:
+        found = [line.storage.list_details(BOX) for _attempt in range(3)]
+    assert [[one.name for one in details] for details in found] == [["file"]] * 3
+    assert [argument.startswith("-a ") for argument in server.commands("LIST")] == [True, False, False, False]
+
+
+@pytest.mark.parametrize("absolute_paths", [True, False])
+def test_t23_a_directory_whose_name_is_a_pattern_is_listed_from_within(serve: Serve, *, absolute_paths: bool) -> None:
+    server = serve(personality=replace(WITHOUT_MLSD, absolute_paths=absolute_paths))
+    inside = boxed(server) / "a[b]" / "c"
+    inside.mkdir(parents=True)
+    (inside / "file").write_bytes(CONTENT)
+    (inside / "link").symlink_to("file")
+    with line_to(server.facts, limit=1) as line:
+        storage = ReadOnlyStorage(line.pool, ".", MARK, pause=lambda _seconds: pytest.fail("it failed once"))
+        for _attempt in range(3):
+            details = storage.list_details(BOX / "a[b]" / "c", thorough=True)
+
+            assert [(one.name, one.kind, one.target) for one in details] == [
+                ("file", A_FILE, ""),
+                ("link", LINK, "file"),
+            ]
+            assert storage.marks([BOX / "a[b]" / "c" / "file"]) != [None]
+            assert storage.list_details(BOX / "a[c]") == []
+    assert not [argument for argument in server.commands("LIST") if "[" in argument]
+
+
+@EACH_FORM
+def test_t23_a_cut_listing_tells_no_details(personality: Personality, refused: Sequence[str], serve: Serve) -> None:
+    faults = [
+        Fault(verb, Truncated(2, "226 Output truncated to {count} matches"), times=0)
+        for verb in ("MLSD", "LIST", "NLST")
+    ]
+    server = serve(*(fault for fault in faults if fault.verb not in refused), personality=personality, refused=refused)
+    box = boxed(server)
+    for number in range(4):
+        (box / f"{number}").touch()
+    with line_to(server.facts) as line, pytest.raises(RefusedError, match="truncated"):
+        line.storage.list_details(BOX)
+
+
+def test_t23_links_that_only_a_cut_listing_tells_are_no_links_less(serve: Serve) -> None:
+    server = serve(Fault("LIST", Truncated(1, "226 Output truncated to {count} matches"), times=0))
+    box = boxed(server)
+    for number in range(4):
+        (box / f"{number}").symlink_to("nothing")
+    with line_to(server.facts) as line:
+        assert len(line.storage.list_details(BOX)) == 4
+        with pytest.raises(RefusedError, match="truncated"):
+            line.storage.list_details(BOX, thorough=True)
+
+
+@pytest.mark.parametrize("refused", [(), ("MDTM",), ("SIZE",), ("SIZE", "MDTM"), ("SIZE", "MLST", "MLSD")])
+def test_t23_a_mark_is_what_the_server_tells_of_size_and_time(refused: Sequence[str], serve: Serve) -> None:
+    server = serve(refused=refused)
+    box = boxed(server)
+    for name in ("file", "other"):
+        (box / name).write_bytes(b"four")
+        os.utime(box / name, (1_600_000_000, 1_600_000_000))
+    mark = "4" if "MDTM" in refused else "4 20200913122640"
+    with line_to(server.facts, limit=1) as line:
+        for _attempt in range(3):
+            assert line.storage.marks([FILE, BOX / "missing", BOX, BOX / "other"]) == [mark, None, None, mark]
+    assert len(server.commands("MDTM")) == (2 if "MDTM" in refused else 6)
+
+
+@pytest.mark.parametrize("answer", ["451 Local error.", "421 Going down."])
+def test_t23_a_time_that_is_not_told_for_now_is_no_other_time(answer: str, serve: Serve) -> None:
+    server = serve(Fault("MDTM", Answer(answer), times=0))
+    (boxed(server) / "file").write_bytes(CONTENT)
+    with line_to(server.facts) as line, pytest.raises(StorageError):
+        line.storage.marks([FILE])
 
 
 @pytest.mark.parametrize("answer", ["550 No files found.", "450 No files found."])

@@ -11,11 +11,14 @@ from pathlib import PurePosixPath
 import pytest
 
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import MissingError, RefusedError, StorageError
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.storage import RemoteEntry
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.listing import seconds_of
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.storage import DIRECTORY, RemoteEntry
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.storage import FILE as A_FILE
 
 if t.TYPE_CHECKING:
     from ansible_collections.stowage.ftp_backup.plugins.module_utils.storage import Buffer, Storage
 
+ROOT = PurePosixPath()
 BOX = PurePosixPath("box")
 FILE = BOX / "file"
 MISSING = BOX / "missing"
@@ -47,6 +50,46 @@ class StorageContract:
             RemoteEntry("file", is_directory=False, size=len(CONTENT)),
             RemoteEntry("inner", is_directory=True, size=0),
         }
+
+    def test_details_tell_files_and_their_sizes_from_directories(self, storage: Storage) -> None:
+        write(storage, FILE)
+        storage.ensure_directories([BOX / "inner"])
+
+        details = storage.list_details(BOX)
+
+        assert {(one.name, one.kind, one.size, one.target) for one in details} == {
+            ("file", A_FILE, len(CONTENT), ""),
+            ("inner", DIRECTORY, 0, ""),
+        }
+        assert all(one.modified for one in details)
+        assert [one.kind for one in storage.list_details(ROOT) if one.name == BOX.name] == [DIRECTORY]
+
+    def test_there_are_no_details_of_a_missing_or_an_empty_directory(self, storage: Storage) -> None:
+        storage.ensure_directories([BOX])
+
+        assert storage.list_details(BOX / "missing") == storage.list_details(BOX) == []
+
+    def test_details_tell_the_time_of_a_file_to_the_second_where_that_is_wanted(self, storage: Storage) -> None:
+        write(storage, FILE)
+
+        details = storage.list_details(BOX, thorough=True)
+
+        assert [(one.name, one.mtime) for one in details] == [("file", seconds_of(details[0].modified))]
+        assert details[0].mtime is not None
+
+    def test_a_file_keeps_its_mark_until_it_is_another_one(self, storage: Storage) -> None:
+        write(storage, FILE)
+        write(storage, BOX / "other", b"four")
+        before = storage.marks([MISSING, FILE, BOX, BOX / "other"])
+
+        storage.delete([BOX / "other"])
+        write(storage, BOX / "other", b"seven..")
+        after = storage.marks([MISSING, FILE, BOX, BOX / "other"])
+
+        assert [mark is None for mark in before] == [True, False, True, False]
+        assert before[:3] == after[:3]
+        assert before[3] != after[3] is not None
+        assert storage.marks([]) == []
 
     def test_sizes_come_in_the_order_of_the_question_with_none_for_what_is_not_there(self, storage: Storage) -> None:
         write(storage, FILE)

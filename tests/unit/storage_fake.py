@@ -11,7 +11,14 @@ from contextlib import contextmanager
 from pathlib import PurePosixPath
 
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import MissingError, RefusedError
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.storage import RemoteEntry
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.listing import seconds_of
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.storage import (
+    DIRECTORY,
+    FILE,
+    LINK,
+    RemoteDetails,
+    RemoteEntry,
+)
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,17 +26,21 @@ if t.TYPE_CHECKING:
     from ansible_collections.stowage.ftp_backup.plugins.module_utils.storage import Chunks, Path, Reader
 
 ROOT = PurePosixPath()
+_FIRST_TIME = 20260101000000
 
 
 class FakeStorage:
     """A tree of files in memory; *files* and *directories* are open to tests, *reads* lists what was read.
 
+    *links* and *modified* are open to tests as well: where links lead, and when a file was modified, as MDTM has it.
     Where servers differ, it is the strictest of them: nothing is renamed onto a name that exists.
     """
 
     def __init__(self, mark: str = "20261122t030000z-0000aa") -> None:
         self.files: dict[Path, bytes] = {}
         self.directories: set[Path] = {ROOT}
+        self.links: dict[Path, str] = {}
+        self.modified: dict[Path, str] = {}
         self.reads: list[Path] = []
         self.bytes_sent = 0
         self.bytes_received = 0
@@ -49,6 +60,30 @@ class FakeStorage:
         inside = [RemoteEntry(path.name, is_directory=True, size=0) for path in directories]
         inside += [RemoteEntry(path.name, is_directory=False, size=size) for path, size in files.items()]
         return sorted(inside, key=lambda entry: entry.name, reverse=True)  # a server promises no order
+
+    def list_details(self, directory: Path, *, thorough: bool = False) -> list[RemoteDetails]:  # noqa: ARG002 - they are
+        details = []
+        for entry in self.list_directory(directory):
+            modified = self._time_of(directory / entry.name)
+            kind = DIRECTORY if entry.is_directory else FILE
+            details.append(
+                RemoteDetails(
+                    entry.name,
+                    kind,
+                    size=entry.size,
+                    mode=0o755 if entry.is_directory else 0o644,
+                    modified=modified,
+                    mtime=seconds_of(modified),
+                )
+            )
+        links = {path: target for path, target in self.links.items() if path.parent == directory}
+        return details + [RemoteDetails(path.name, LINK, mode=0o777, target=target) for path, target in links.items()]
+
+    def _time_of(self, path: Path) -> str:
+        return self.modified.get(path, str(_FIRST_TIME))
+
+    def marks(self, paths: Sequence[Path]) -> list[str | None]:
+        return [f"{len(self.files[path])} {self._time_of(path)}" if path in self.files else None for path in paths]
 
     def sizes(self, paths: Sequence[Path]) -> list[int | None]:
         return [len(self.files[path]) if path in self.files else None for path in paths]
@@ -98,6 +133,7 @@ class FakeStorage:
             staged = path.with_name(f"{path.name}.{self._mark}-{self._attempts}.tmp")
             self._require_free(staged)
             self.files[staged] = content
+            self.modified[staged] = str(_FIRST_TIME + self._attempts % 60)
             self.bytes_sent += len(content)
         return staged
 
@@ -110,6 +146,7 @@ class FakeStorage:
                 raise MissingError(f"Cannot rename {source}: there is no such file or directory.", code=550)
             self._require_free(target)
             self.files = {_moved(path, source, target): content for path, content in self.files.items()}
+            self.modified = {_moved(path, source, target): modified for path, modified in self.modified.items()}
             self.directories = {_moved(path, source, target) for path in self.directories}
 
     def read(self, path: Path, offset: int = 0, length: int | None = None) -> bytes:

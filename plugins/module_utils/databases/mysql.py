@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from ..errors import DatabaseError
 from .mysql_client import Client, identifier
 from .mysql_dump import StreamedDump, dumped_database
+from .mysql_foreign import load_foreign_dump
 from .mysql_load import RESERVED, SCRATCH, load_database, require_room
 from .servers import Database
 
@@ -75,6 +76,9 @@ class MySqlServer:
 
     def load(self, name: str, facts: Facts, content: Iterable[Buffer], *, replace: bool) -> None:
         load_database(self._client, name, facts, content, replace=replace)
+
+    def load_foreign(self, name: str, content: Iterable[Buffer], *, replace: bool) -> list[str]:
+        return load_foreign_dump(self._client, name, content, replace=replace)
 
     def load_users(self, content: Iterable[Buffer]) -> None:
         deed = f"Cannot make the users of {self._client.what}"

@@ -6,16 +6,14 @@
 from __future__ import annotations
 
 import os
-import pwd
 import re
-import tempfile
 import typing as t
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from ..errors import DatabaseError
-from .programs import Programs
+from .programs import Programs, shown
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,8 +34,11 @@ _PACKET = "--max-allowed-packet=1G"
 _CHARSET = "--default-character-set=utf8mb4"
 #: A client that has nothing to say for long, because the storage is slow, is not to be thrown out: a year is the most.
 _PATIENCE = "SET SESSION wait_timeout = 31536000;\n"
-# A connection made anew halfway would know nothing of what was set, and go on.
-_CLIENT_OPTIONS = ("--batch", "--skip-column-names", "--skip-force", "--skip-reconnect", "--binary-mode", _CHARSET)
+# A connection made anew halfway would know nothing of what was set, and go on. Comments in what is defined are kept.
+_CLIENT_OPTIONS = (
+    *("--batch", "--skip-column-names", "--skip-force", "--skip-reconnect", "--binary-mode", "--comments"),
+    _CHARSET,
+)
 
 
 def identifier(name: str) -> str:
@@ -131,7 +132,7 @@ class Client:
             yield self._programs, [path, *where, *arguments]
             return
         with ExitStack() as held:
-            file, descriptors = held.enter_context(_shown(self._options(path).encode(), login.run_as))
+            file, descriptors = held.enter_context(shown(self._options(path).encode(), login.run_as))
             programs = replace(self._programs, descriptors=descriptors)
             yield programs, [path, f"--defaults-file={file}", *where, *arguments]
 
@@ -169,29 +170,6 @@ def _what(login: Login) -> str:
     if login.host is not None or login.port is not None:
         return f"the MySQL server {login.host or 'localhost'}{'' if login.port is None else f':{login.port}'}"
     return "the MySQL server of this host"
-
-
-@contextmanager
-def _shown(content: bytes, user: str | None) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Give the path of a file with *content* for one program, and what it must get opened for it.
-
-    The file is in memory where the kernel has such files. Only the owner reads it, as the programs demand.
-    """
-    owner = pwd.getpwnam(user).pw_uid if user is not None and os.geteuid() == 0 else -1
-    has_memory = hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir()
-    with _memory_file() if has_memory else tempfile.NamedTemporaryFile() as file:
-        os.fchmod(file.fileno(), 0o600)
-        os.fchown(file.fileno(), owner, -1)
-        file.write(content)
-        file.flush()
-        if has_memory:
-            yield f"/proc/self/fd/{file.fileno()}", (file.fileno(),)
-        else:
-            yield file.name, ()
-
-
-def _memory_file() -> t.IO[bytes]:
-    return os.fdopen(os.memfd_create("options", os.MFD_CLOEXEC), "wb")
 
 
 def _chosen(database: str) -> list[str]:

@@ -7,6 +7,8 @@ The tables go into a scratch database, and so do the definitions, which proves t
 makes the database, moves all tables there by a single statement, and has the definitions and the events follow. The
 program that runs it has it as a file, and comes to its end also if this process is killed.
 
+A dump is ours, which tells where its sections begin, or a stranger's, which is read for that: both are parts here.
+
 A scratch database is held by a lock on the server: one without is left of a run that was killed, and the next removes
 it. A lock is one server's of a cluster, so the name tells the server, too.
 """
@@ -63,19 +65,31 @@ _WORD = re.compile(r"[A-Za-z0-9_]+")
 _LONGEST = 64
 
 
+class Parts(t.Protocol):
+    """A dump taken apart, each part to be read once and after those before it."""
+
+    def rows(self) -> Iterable[Buffer]:
+        """Yield what makes the tables, and fills them."""
+
+    def definitions(self, *databases: str) -> list[bytes]:
+        """Return what makes the triggers, routines and views, as it is for each of *databases*."""
+
+    def events(self) -> Iterable[Buffer]:
+        """Yield what makes the events; raise if the dump is not whole then."""
+
+
 class _Target(t.NamedTuple):
-    """The database that is to be made, and where it is made ready."""
+    """The database that is to be made, of which *kind* of characters, and where it is made ready."""
 
     name: str
     scratch: str
-    charset: str
-    collation: str
+    kind: str
     replace: bool
 
 
 def require_room(client: Client, name: str, *, replace: bool) -> None:
     """Raise unless *name* may become a database; see :meth:`~.servers.Server.require_room`."""
-    deed = f"Cannot load the database {name!r} on {client.what}"
+    deed = deed_of(client, name)
     if name.lower() in RESERVED or SCRATCH.fullmatch(name):
         raise DatabaseError(f"{deed}: the server, or a load that runs, has it for itself.")
     if not name or len(name) > _LONGEST:
@@ -87,27 +101,37 @@ def require_room(client: Client, name: str, *, replace: bool) -> None:
 
 def load_database(client: Client, name: str, facts: Facts, content: Iterable[Buffer], *, replace: bool) -> None:
     """Make the database *name*; see :meth:`~.servers.Server.load`."""
-    deed = f"Cannot load the database {name!r} on {client.what}"
+    deed = deed_of(client, name)
     require_room(client, name, replace=replace)
-    rows, definitions, events = _lengths(facts, deed)
-    pieces = _Pieces(content, f"{deed}: the dump is not as long as it was made")
+    lengths = _lengths(facts, deed)
+    kind = f"CHARACTER SET {_word(facts, 'charset', deed)} COLLATE {_word(facts, 'collation', deed)}"
+    parts = _Sections(content, lengths, str(facts.get("name", name)), deed)
+    load_parts(client, name, parts, kind, replace=replace)
+
+
+def deed_of(client: Client, name: str) -> str:
+    """Return how a sentence begins on a load of the database *name* that failed."""
+    return f"Cannot load the database {name!r} on {client.what}"
+
+
+def load_parts(client: Client, name: str, parts: Parts, kind: str, *, replace: bool) -> None:
+    """Make the database *name* of that *kind* what *parts* are, once all of them are whole."""
+    deed = deed_of(client, name)
     with _scratch(client, deed) as scratch:
-        target = _Target(name, scratch, _word(facts, "charset", deed), _word(facts, "collation", deed), replace)
-        client.ask(f"CREATE DATABASE {identifier(scratch)} {_kind(target)};", deed)
+        target = _Target(name, scratch, kind, replace)
+        client.ask(f"CREATE DATABASE {identifier(scratch)} {kind};", deed)
         with client.loading(deed, scratch) as given:
-            for piece in pieces.take(rows):
+            for piece in parts.rows():
                 given.write(piece)
         with tempfile.TemporaryFile() as script:
             # Whatever they are, they fit into memory where the server has them, and mostly are some kilobytes.
-            defined = b"".join(map(bytes, pieces.take(definitions)))
-            own = str(facts.get("name", name))
+            for_scratch, for_name = parts.definitions(scratch, name)
             with client.loading(f"{deed}, with its triggers, routines and views", scratch) as given:
-                given.write(with_moved_views(defined, own, scratch))
+                given.write(for_scratch)
             script.write(_beginning(client, target, deed).encode())
-            script.write(with_moved_views(defined, own, name))
-            for piece in pieces.take(events):
+            script.write(for_name)
+            for piece in parts.events():
                 script.write(piece)
-            pieces.require_end()
             script.write(f"\nDROP DATABASE {identifier(scratch)};\n".encode())
             _swap(client, target, script, deed)
 
@@ -152,8 +176,8 @@ def _beginning(client: Client, target: _Target, deed: str) -> str:
         f"DO GET_LOCK({literal(target.scratch + _SWAP)}, 0)",
         "SET SESSION foreign_key_checks = 0",  # other databases may look to the tables that are replaced
         *([f"DROP DATABASE IF EXISTS {name}"] if target.replace else []),
-        f"CREATE DATABASE IF NOT EXISTS {name} {_kind(target)}",
-        f"ALTER DATABASE {name} {_kind(target)}",
+        f"CREATE DATABASE IF NOT EXISTS {name} {target.kind}",
+        *([f"ALTER DATABASE {name} {target.kind}"] if target.kind else []),
         *([f"RENAME TABLE {moves}"] if moves else []),
         f"USE {name}",
         *(
@@ -195,10 +219,6 @@ def _content(client: Client, name: str, deed: str) -> str:
     return ", ".join(f"{count} {kind}" for kind, count in rows if count != "0")
 
 
-def _kind(target: _Target) -> str:
-    return f"CHARACTER SET {target.charset} COLLATE {target.collation}"
-
-
 def _word(facts: Facts, key: str, deed: str) -> str:
     word = facts.get(key)
     if not isinstance(word, str) or not _WORD.fullmatch(word):
@@ -212,6 +232,26 @@ def _lengths(facts: Facts, deed: str) -> tuple[int, int, int]:
         raise DatabaseError(f"{deed}: what is stored is no dump of MySQL or MariaDB.")
     rows, definitions, events = map(int, sections)
     return rows, definitions, events
+
+
+class _Sections:
+    """The parts of a dump of ours, of the database *own*, which have these *lengths*."""
+
+    def __init__(self, content: Iterable[Buffer], lengths: tuple[int, int, int], own: str, deed: str) -> None:
+        self._pieces = _Pieces(content, f"{deed}: the dump is not as long as it was made")
+        self._rows, self._definitions, self._events = lengths
+        self._own = own
+
+    def rows(self) -> Iterator[Buffer]:
+        return self._pieces.take(self._rows)
+
+    def definitions(self, *databases: str) -> list[bytes]:
+        defined = b"".join(map(bytes, self._pieces.take(self._definitions)))
+        return [with_moved_views(defined, self._own, database) for database in databases]
+
+    def events(self) -> Iterator[Buffer]:
+        yield from self._pieces.take(self._events)
+        self._pieces.require_end()
 
 
 class _Pieces:

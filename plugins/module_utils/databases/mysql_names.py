@@ -57,6 +57,11 @@ def with_moved_views(dump: bytes, old: str, new: str) -> bytes:
     """
     if old == new:
         return dump
+    return _VIEW.sub(lambda view: with_moved_names(view.group(), old, new), dump)
+
+
+def with_moved_names(view: bytes, old: str, new: str) -> bytes:
+    """Return the definition of a *view* with *new* for the database *old*, as :func:`with_moved_views` does."""
     own = re.escape(identifier(old).encode())
     place = re.compile(
         rb"'(?:[^'\\]|\\.|'')*'"
@@ -71,4 +76,4 @@ def with_moved_views(dump: bytes, old: str, new: str) -> bytes:
             return found.group()
         return (found.group("before") or b"") + qualifier
 
-    return _VIEW.sub(lambda view: place.sub(moved, view.group()), dump)
+    return place.sub(moved, view)

@@ -16,13 +16,16 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import tempfile
 import typing as t
 from contextlib import contextmanager, suppress
+from dataclasses import replace as changed
 from functools import partial
 
-from ..errors import DatabaseError
+from ..errors import DatabaseError, told_as
 from . import postgresql_statements as sql
-from .programs import Programs
+from .postgresql_archive import chosen, is_whole
+from .programs import Programs, shown
 from .servers import Database
 
 if t.TYPE_CHECKING:
@@ -89,6 +92,7 @@ class PostgreSQL:
     """A server of PostgreSQL, reached by its client programs; *new_token* gives 16 random hexadecimal digits."""
 
     def __init__(self, login: Login, *, new_token: t.Callable[[], str] = partial(secrets.token_hex, 8)) -> None:
+        self._login = login
         self._what = f"PostgreSQL {_place(login)}"
         self._new_token = new_token
         self._programs = Programs(
@@ -159,6 +163,45 @@ class PostgreSQL:
                     self._drop(database, aside, deed)
         if displaced is not None:
             self._drop_displaced(database, name, displaced, replace=replace)
+
+    def load_foreign(self, name: str, content: Iterable[Buffer], *, replace: bool) -> list[str]:
+        """Load an archive in the form of tar; see :meth:`~.servers.Server.load_foreign`.
+
+        An archive holds statements, functions and rules that run while it is restored, and no look at it can tell what
+        they do. So it is restored by a role that has nothing but the new database, and may not log in afterwards.
+        """
+        deed = f"{self._what} cannot load the database {name!r}"
+        database, site = self._require_site(name, deed, replace=replace)
+        with tempfile.TemporaryFile() as archive:
+            with told_as(f"{deed}: it needs room for the dump in {tempfile.gettempdir()}"):
+                for piece in content:
+                    archive.write(piece)
+                archive.flush()
+            if not is_whole(archive):
+                raise DatabaseError(f"{deed}: the dump lacks its end, or is no archive of pg_dump in the form of tar.")
+            self._sweep(database, site["left"], deed)
+            aside = self._aside(name)
+            displaced = self._aside(name) if site["existing"] is not None else None
+            is_in_place = False
+            try:
+                with self._stranger(database, aside, deed) as login:
+                    left_out = self._restore(aside, login, archive, deed)
+                self._take_place(database, aside, name, displaced, {}, deed, replace=replace)
+                is_in_place = True
+            finally:
+                if not is_in_place:
+                    with suppress(DatabaseError):
+                        self._drop(database, aside, deed)
+                    with suppress(DatabaseError):
+                        self._run(database, f"DROP ROLE IF EXISTS {sql.name_of(aside)};\n", deed)
+        if displaced is not None:
+            self._drop_displaced(database, name, displaced, replace=replace)
+        owners = (
+            f"Owners and grants of the dump are not kept: all that is in the database {name!r} belongs to the new role"
+            f" {aside}, who cannot log in. Hand it over in that database by REASSIGN OWNED BY {aside} TO who it is for."
+        )
+        rest = f"What reaches beyond one database was left out of {name!r}: {', '.join(left_out)}."
+        return [owners, *([rest] if left_out else [])]
 
     def load_users(self, content: Iterable[Buffer]) -> None:
         deed = f"{self._what} cannot make the users that were dumped"
@@ -258,6 +301,7 @@ class PostgreSQL:
             if _ASIDE.fullmatch(name) is not None:
                 with suppress(DatabaseError):
                     self._run(database, f"DROP DATABASE IF EXISTS {sql.name_of(name)};\n", deed)
+                    self._run(database, f"DROP ROLE IF EXISTS {sql.name_of(name)};\n", deed)
 
     # a load
 
@@ -278,6 +322,50 @@ class PostgreSQL:
                 for piece in content:
                     given.write(piece)
             self._run(database, sql.setting_up(aside, facts), deed)
+
+    @contextmanager
+    def _stranger(self, database: str, aside: str, deed: str) -> Iterator[Login]:
+        """Make the database *aside* and a role of that name to whom it belongs; give its login while the block lasts.
+
+        The login must be by password, for a role that a superuser only plays can become that one again.
+        """
+        role = sql.name_of(aside)
+        password = secrets.token_urlsafe(32)
+        rights = "NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
+        self._run(database, f"CREATE ROLE {role} LOGIN {rights} PASSWORD {sql.text_of(password)};\n", deed)
+        statements = f"CREATE DATABASE {role} TEMPLATE template0 OWNER {role};\n"
+        self._run(database, f"{statements}REVOKE ALL ON DATABASE {role} FROM PUBLIC;\n", deed)
+        own = changed(self._login, username=aside, password=password, option_file=None)
+        logins = [own, changed(own, host="127.0.0.1", socket=None)]
+        accepted = next((login for login in logins if _lets_in(login, aside)), None)
+        if accepted is None:
+            raise DatabaseError(
+                f"{deed}: a stranger's dump is restored by a role of its own, and the server lets none in by a"
+                " password: add a line like 'host all all 127.0.0.1/32 scram-sha-256' to its pg_hba.conf,"
+                " or restore it by hand."
+            )
+        yield accepted
+        closing = f"ALTER ROLE {role} NOLOGIN PASSWORD NULL;\nALTER ROLE {role} RESET ALL;\n"
+        self._run(database, f"{closing}GRANT CONNECT, TEMPORARY ON DATABASE {role} TO PUBLIC;\n", deed)
+
+    def _restore(self, aside: str, login: Login, archive: t.BinaryIO, deed: str) -> list[str]:
+        """Restore what is chosen of the *archive* by *login*, and return the kinds that are left out."""
+        program = self._programs.find("pg_restore")
+        with self._held(aside, deed) as session:
+            session.ask(_marking(aside))
+            archive.seek(0)
+            programs = changed(self._programs, environment=_environment(login), secrets=(login.password or "",))
+            listed = programs.answer_of([program, "--list", "--format=tar"], deed, archive)
+            choice = chosen(listed.decode("utf-8", "replace"))
+            if choice.languages:
+                raise DatabaseError(f"{deed}: the dump makes languages of its own: {', '.join(choice.languages)}.")
+            options = ["--format=tar", "--exit-on-error", "--no-owner", "--no-acl", "--no-password", "--no-tablespaces"]
+            with shown(choice.listing.encode(), login.run_as) as (path, descriptors):
+                programs = changed(programs, descriptors=descriptors)
+                command = [program, *options, f"--use-list={path}", sql.connection_to(aside)]
+                programs.run(command, deed, archive)
+            session.ask(f"ALTER DATABASE {sql.name_of(aside)} RESET ALL;")
+        return list(choice.left_out)
 
     def _take_place(
         self, database: str, aside: str, name: str, displaced: str | None, facts: Facts, deed: str, *, replace: bool
@@ -317,6 +405,16 @@ class PostgreSQL:
     def _drop(self, database: str, name: str, deed: str) -> None:
         terminate = _TERMINATE.format(name=sql.text_of(name))
         self._run(database, f"{terminate}DROP DATABASE IF EXISTS {sql.name_of(name)};\n", deed)
+
+
+def _lets_in(login: Login, database: str) -> bool:
+    """Tell whether the server lets *login* in."""
+    programs = Programs("", directory=login.programs, run_as=login.run_as, environment=_environment(login))
+    command = [programs.find("psql"), *_PSQL, "--command=SELECT 1", sql.connection_to(database)]
+    try:
+        return programs.answer(command, "", b"").strip() == b"1"
+    except DatabaseError:
+        return False
 
 
 class _Seen(t.NamedTuple):

@@ -93,6 +93,13 @@ class Programs:
             finally:
                 child.kill_if_fed(feeder)
 
+    def answer_of(self, command: Sequence[str], deed: str, given: t.BinaryIO) -> bytes:
+        """Return what *command* writes, which fits into memory, once it has read of the file *given* what it wants."""
+        given.flush()
+        given.seek(0)
+        with self._running(command, deed, stdin=given.fileno(), stdout=subprocess.PIPE) as child:
+            return _read_all(Output(child), f"{deed}: the answer of {child.name} has no end.")
+
     def run(self, command: Sequence[str], deed: str, given: t.BinaryIO) -> None:
         """Run *command*, which reads the file *given* from its beginning: also if this process is killed meanwhile."""
         given.flush()
@@ -327,3 +334,26 @@ def _enlarge(descriptor: int) -> None:
 
 def _reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error)
+
+
+@contextmanager
+def shown(content: bytes, user: str | None) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Give the path of a file with *content* for one program, and what it must get opened for it.
+
+    The file is in memory where the kernel has such files. Only the owner reads it, as the programs demand.
+    """
+    owner = pwd.getpwnam(user).pw_uid if user is not None and os.geteuid() == 0 else -1
+    has_memory = hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir()
+    with _memory_file() if has_memory else tempfile.NamedTemporaryFile() as file:
+        os.fchmod(file.fileno(), 0o600)
+        os.fchown(file.fileno(), owner, -1)
+        file.write(content)
+        file.flush()
+        if has_memory:
+            yield f"/proc/self/fd/{file.fileno()}", (file.fileno(),)
+        else:
+            yield file.name, ()
+
+
+def _memory_file() -> t.IO[bytes]:
+    return os.fdopen(os.memfd_create("options", os.MFD_CLOEXEC), "wb")

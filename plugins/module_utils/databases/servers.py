@@ -18,6 +18,9 @@ if t.TYPE_CHECKING:
     Facts = dict[str, t.Any]
 
 
+MYSQL, POSTGRESQL, SQLITE = TYPES = ("mysql", "postgresql", "sqlite")
+
+
 @dataclass(frozen=True)
 class Login:
     """How a server is reached; what is None is left to its client programs.
@@ -94,6 +97,13 @@ class Server(t.Protocol):
 
         It is loaded aside and gets its name at the end, so that what fails on the way leaves what was there. What
         *content* raises goes through, and leaves nothing either. Raises as :meth:`require_room` does.
+        """
+
+    def load_foreign(self, name: str, content: Iterable[Buffer], *, replace: bool) -> list[str]:
+        """Make the database *name* what a dump tells that somebody else made, and return warnings.
+
+        The dump is a stranger's: mysqldump's or mariadb-dump's, or of pg_dump in the form of tar. What does more than
+        make one database is refused. It is loaded aside, and all else is as with :meth:`load`.
         """
 
     def load_users(self, content: Iterable[Buffer]) -> None:

@@ -147,6 +147,10 @@ class SQLite:
                 if old is not None:
                     _spoil(old)
 
+    def load_foreign(self, name: str, content: Iterable[Buffer], *, replace: bool) -> list[str]:
+        del content, replace
+        raise DatabaseError(f"A stranger's dump of {name!r} cannot be loaded: databases of SQLite are files.")
+
     def load_users(self, content: Iterable[Buffer]) -> None:
         del content
         raise _lack_of_users()

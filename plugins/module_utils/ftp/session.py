@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import typing as t
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from ..errors import (
@@ -18,20 +19,20 @@ from ..errors import (
     TrustError,
     UsageError,
 )
-from ..storage import RemoteEntry
+from ..storage import DIRECTORY, FILE, LINK, RemoteDetails
 from .bandwidth import Bandwidth
 from .control import Address, Control, make_context
 from .data import DataChannel
 from .known import Known, digest_of_greeting
-from .listing import parse_list, parse_mlsd, parse_nlst, refuse_truncated
+from .listing import entries_of, parse_list, parse_mlsd, parse_nlst, refuse_truncated, seconds_of, shows_itself
 from .paths import checked_path, root_of
-from .replies import Reply, error_for
+from .replies import Reply, error_for, shown
 
 if t.TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from ..storage import Buffer
+    from ..storage import Buffer, RemoteEntry
     from .data import Download
 
 _PWD = re.compile(r'257 "((?:[^"]|"")*)"')
@@ -41,6 +42,8 @@ _EXISTS_ALREADY = (450, 521, 550)
 _MISSING = (450, 550)
 _UNKNOWN_VERB = (500, 502, 504)
 _NOT_NOW = 450
+_PATTERNS = frozenset("*?[]{}\\")  # servers take what LIST is given for a pattern where it has one of these
+_HIDDEN = "-a "  # what has LIST show names that begin with a dot
 _NOT_LOGGED_IN = re.compile(r"(?i)log ?in with|login first|not logged in|aren't logged in")
 
 
@@ -63,6 +66,9 @@ class Session:
         self._control = Control(address, context)
         self._prefix: PurePosixPath | None = None
         self._directory: PurePosixPath | None = None
+        self._checked: Callable[[PurePosixPath], PurePosixPath] = checked_path
+        self._tells_times = True
+        self._lists_hidden = True
         self._sizes_by = "SIZE"
         self._lists_by = ""
         try:
@@ -203,8 +209,12 @@ class Session:
 
     # -- paths
 
-    def enter(self, directory: PurePosixPath) -> None:
-        """Have :meth:`path_of` begin at *directory*, step by step where the server takes no absolute paths."""
+    def enter(self, directory: PurePosixPath, checked: Callable[[PurePosixPath], PurePosixPath] = checked_path) -> None:
+        """Have :meth:`path_of` begin at *directory*, step by step where the server takes no absolute paths.
+
+        *checked* returns a path below it that may go to the server, and raises for any other.
+        """
+        self._checked = checked
         if self._directory == directory:
             return
         root = root_of(self.home, directory)
@@ -227,10 +237,10 @@ class Session:
         return known.absolute_paths
 
     def path_of(self, path: PurePosixPath) -> str:
-        """Return how the server knows *path*, a name of ours below the directory that was entered."""
+        """Return how the server knows *path*, a name below the directory that was entered."""
         if self._prefix is None:
             raise UsageError(f"No directory was entered, so {path} is nowhere.")
-        return str(self._prefix / checked_path(path))
+        return str(self._prefix / self._checked(path))
 
     # -- names
 
@@ -276,8 +286,13 @@ class Session:
             return self._control.exchange([f"CWD {path}", f"CWD {self.home}"])[0]
         reply = self._control.command(f"CWD {path}")
         if reply.is_success:
-            self._control.exchange(["CDUP" for _part in PurePosixPath(path).parts])
+            self._leave(path)
         return reply
+
+    def _leave(self, path: str) -> None:
+        """Go back to where we were before CWD into *path*."""
+        back = [f"CWD {self.home}"] if path.startswith("/") else ["CDUP" for _part in PurePosixPath(path).parts]
+        self._control.exchange(back)
 
     def sizes(self, paths: Sequence[str]) -> list[int | None]:
         """Return the size of each of *paths*, or None for what does not exist.
@@ -297,6 +312,23 @@ class Session:
         sizes = [self._size_of(reply, path) for path, reply in zip(paths, replies)]
         self._refuse_hidden({str(PurePosixPath(p).parent) for p, size in zip(paths, sizes) if size is None})
         return sizes
+
+    def marks(self, paths: Sequence[str]) -> list[str | None]:
+        """Return the size and the time of each of *paths* as the server words it, or None for what is no file."""
+        sizes = self.sizes(paths)
+        times = iter(self._times([path for path, size in zip(paths, sizes) if size is not None]))
+        return [None if size is None else f"{size} {next(times, '')}".rstrip() for size in sizes]
+
+    def _times(self, paths: Sequence[str]) -> list[str]:
+        """Return when each of the files *paths* was modified, in the server's words; empty where it does not tell."""
+        if not paths or not self._tells_times:
+            return [""] * len(paths)
+        replies = self._control.exchange([f"MDTM {path}" for path in paths])
+        self._tells_times = not all(reply.code in _UNKNOWN_VERB for reply in replies)
+        for path, reply in zip(paths, replies):
+            if reply.code // 100 == 4 and reply.code not in _MISSING:
+                raise error_for(reply, self._deed("ask the time of", path))
+        return [shown(reply.text[4:]) if reply.code == 213 else "" for reply in replies]
 
     def _size_of(self, reply: Reply, path: str) -> int | None:
         if reply.code == 213 and reply.text[4:].strip().isdecimal():
@@ -427,34 +459,102 @@ class Session:
         return content
 
     def list_directory(self, path: str) -> list[RemoteEntry]:
-        """Return what lies in *path*; a missing directory is an empty one, a cut listing an error."""
+        """Return the files and directories in *path*; a missing directory is an empty one, a cut listing an error."""
+        return entries_of(self._details(path))
+
+    def list_details(self, path: str, *, thorough: bool = False) -> list[RemoteDetails]:
+        """Return all that is told of what lies in *path*, as :meth:`list_directory` does, hidden names and all.
+
+        To be *thorough*, ask for what one listing leaves open.
+        """
+        details = self._details(path, _HIDDEN)
+        if not thorough:
+            return details
+        return self._with_links(details, path) if self._lists_by == "MLSD" else self._with_times(details, path)
+
+    def _with_links(self, details: list[RemoteDetails], path: str) -> list[RemoteDetails]:
+        """Return *details* with the links that LIST tells of and MLSD does not.
+
+        ProFTPD leaves out those that lead to nothing, such as all that lead outside of the login's own tree, and most
+        servers tell in LIST alone where a link leads.
+        """
+        try:
+            text, final = self._long_listing(_HIDDEN, path)
+            links = {one.name: one for one in parse_list(text) if one.kind == LINK}
+        except (MissingError, RefusedError):
+            return details
+        refuse_truncated(final, path)
+        found = {
+            one.name: replace(one, target=one.target or links[one.name].target) if one.name in links else one
+            for one in details
+        }
+        return [*found.values(), *(one for name, one in links.items() if name not in found)]
+
+    def _with_times(self, details: list[RemoteDetails], path: str) -> list[RemoteDetails]:
+        """Return *details* with the times of files to the second, which LIST does not tell."""
+        files = [one for one in details if one.kind == FILE]
+        times = self._times([f"{path}/{one.name}" for one in files])
+        exact = {
+            one.name: replace(one, modified=modified, mtime=seconds_of(modified))
+            for one, modified in zip(files, times)
+            if seconds_of(modified) is not None
+        }
+        return [exact.get(one.name, one) for one in details]
+
+    def _details(self, path: str, option: str = "") -> list[RemoteDetails]:
+        """Return what lies in *path*; where it is LIST that tells, with *option*, if the server knows it."""
         self._lists_by = self._lists_by or ("MLSD" if self.has_mlst else "LIST")
         verb = self._lists_by
+        used = option if verb == "LIST" and self._lists_hidden else ""
         try:
-            text, final = self._listed(f"{verb} {path}", path)
+            text, final = self._long_listing(used, path) if verb == "LIST" else self._listed(f"{verb} {path}", path)
         except (MissingError, RefusedError) as error:  # pyftpdlib says 501 of what is missing
             if not self.has_directory(path):
                 return []
+            if used:
+                return self._details_shown(path)
             if error.code in _UNKNOWN_VERB and verb != "NLST":
                 self._lists_by = "LIST" if verb == "MLSD" else "NLST"
-                return self.list_directory(path)
+                return self._details(path, option)
             if verb == "NLST" and error.code in _MISSING:
                 return []  # several servers refuse to list what is empty
             if error.code == _NOT_NOW:
                 raise InterruptedTransferError(str(error), code=error.code) from error
             raise RefusedError(str(error), code=error.code) from error
         refuse_truncated(final, path)
-        return self._entries(verb, text, path)
+        if used and not shows_itself(text):
+            return self._details_shown(path)
+        return self._read_listing(verb, text, path)
 
-    def _entries(self, verb: str, text: str, path: str) -> list[RemoteEntry]:
+    def _details_shown(self, path: str) -> list[RemoteDetails]:
+        """Return what LIST without options tells of *path*, of which it told nothing with one."""
+        details = self._details(path)
+        if details:
+            self._lists_hidden = False  # the server took the option for a name
+        return details
+
+    def _read_listing(self, verb: str, text: str, path: str) -> list[RemoteDetails]:
         if verb == "MLSD":
             return list(parse_mlsd(text))
         if verb == "NLST":
             return self._named(list(parse_nlst(text)), path)
-        entries = list(parse_list(text))
-        if [entry.name for entry in entries] in ([], [PurePosixPath(path).name]):
+        details = list(parse_list(text))
+        if not shows_itself(text) and [one.name for one in details] in ([], [PurePosixPath(path).name]):
             self._refuse_hidden([path])  # vsftpd lists so what is missing, and what this user may not see
-        return entries
+        return details
+
+    def _long_listing(self, option: str, path: str) -> tuple[str, Reply]:
+        """Return what LIST says, from within *path* where its name could be taken for a pattern or for options."""
+        if not _PATTERNS.intersection(path) and not path.startswith("-"):
+            return self._listed(f"LIST {option}{path}", path)
+        reply = self._control.command(f"CWD {path}")
+        if not reply.is_success:
+            raise error_for(reply, self._deed("list", path), reading=True)
+        try:
+            return self._listed(f"LIST {option}".rstrip(), path)
+        finally:
+            if not self.is_broken:
+                self._leave(path)
 
     def list_raw(self, path: str) -> str:
         """Return a listing of *path* in whatever form LIST has."""
@@ -466,7 +566,7 @@ class Session:
             text = _decoded(download.read_all().decode("latin-1"))
         return text, download.final
 
-    def _named(self, names: Sequence[str], path: str) -> list[RemoteEntry]:
+    def _named(self, names: Sequence[str], path: str) -> list[RemoteDetails]:
         """Ask what each of the *names* in *path* is, which NLST does not tell."""
         if self._sizes_by == "LIST":
             raise RefusedError(
@@ -475,7 +575,7 @@ class Session:
         paths = [f"{path}/{name}" for name in names]
         sizes = self.sizes(paths)
         return [
-            RemoteEntry(name, is_directory=size is None, size=size or 0)
+            RemoteDetails(name, DIRECTORY if size is None else FILE, size=size or 0)
             for name, one, size in zip(names, paths, sizes)
             if size is not None or self.has_directory(one)
         ]

@@ -18,12 +18,12 @@ from ..errors import (
     StorageError,
     UnreachableError,
 )
-from .paths import checked_directory, is_ours
+from .paths import checked_directory, checked_foreign_path, checked_path, is_ours
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from ..storage import Buffer, Chunks, Path, Reader, RemoteEntry
+    from ..storage import Buffer, Chunks, Path, Reader, RemoteDetails, RemoteEntry
     from .pool import ConnectionPool
     from .session import Session
 
@@ -38,6 +38,8 @@ _RENAME_PAUSES = (0.1, 0.5, 1.0)  # a server may hold a new file for a moment an
 
 class FtpStorage:
     """The tree below *directory* of an FTP login; *mark* tells the temporary names of this run from all others."""
+
+    _checked = staticmethod(checked_path)
 
     def __init__(
         self,
@@ -71,7 +73,7 @@ class FtpStorage:
     @contextmanager
     def _session(self) -> Iterator[Session]:
         with self._pool.session() as session:
-            session.enter(self._directory)
+            session.enter(self._directory, self._checked)
             yield session
 
     def _temporary(self, path: Path) -> Path:
@@ -105,10 +107,19 @@ class FtpStorage:
         entries = self._again(lambda session: session.list_directory(session.path_of(directory)))
         return [entry for entry in entries if is_ours(entry.name)]
 
+    def list_details(self, directory: Path, *, thorough: bool = False) -> list[RemoteDetails]:
+        """Return what lies there, whoever has put it there."""
+        return self._again(lambda session: session.list_details(session.path_of(directory), thorough=thorough))
+
     def sizes(self, paths: Sequence[Path]) -> list[int | None]:
         if not paths:
             return []
         return self._again(lambda session: session.sizes([session.path_of(path) for path in paths]))
+
+    def marks(self, paths: Sequence[Path]) -> list[str | None]:
+        if not paths:
+            return []
+        return self._again(lambda session: session.marks([session.path_of(path) for path in paths]))
 
     def has_directory(self, directory: Path) -> bool:
         return self._again(lambda session: session.has_directory(session.path_of(directory)))
@@ -163,14 +174,22 @@ class FtpStorage:
 
         def attempt(session: Session) -> Result:
             used.append(self._temporary(path))
-            result = deed(session, used[-1])
+            try:
+                result = deed(session, used[-1])
+            except _WORTH_ANOTHER_TRY:
+                raise
+            except StorageError:
+                if not session.is_broken:  # all that is done for one object is done by one connection
+                    self._forget(session, used)
+                    used.clear()
+                raise
             self._forget(session, used[:-1])
             return result
 
         try:
             return self._again(attempt)
         except StorageError as error:
-            if not error.is_final:
+            if used and not error.is_final:
                 with suppress(StorageError), self._session() as session:
                     self._forget(session, used)
             raise
@@ -272,7 +291,12 @@ class FtpStorage:
 
 
 class ReadOnlyStorage(FtpStorage):
-    """A tree in which nothing is ever written: whatever would is refused here, before the server is asked."""
+    """A tree in which nothing is ever written: whatever would is refused here, before the server is asked.
+
+    So what others have named can be read there as well.
+    """
+
+    _checked = staticmethod(checked_foreign_path)
 
     def ensure_directories(self, directories: Sequence[Path]) -> list[bool]:
         raise _refusal(*directories[:1])

@@ -9,6 +9,7 @@ Source: ``docs/format.md``, section 3.
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import typing as t
 from dataclasses import asdict, dataclass, field
@@ -296,6 +297,13 @@ def places_from_json(values: t.Iterable[list[t.Any]]) -> tuple[Place, ...]:
 
 def _place_values(place: Place) -> list[object]:
     return list(place if place.digest else place[:5])
+
+
+def digest_of_segments(digests: list[str]) -> str:
+    """Return the digest of a file from those of its segments: of one its own, of several the digest of them all."""
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.sha256(b"".join(bytes.fromhex(digest) for digest in digests)).hexdigest()
 
 
 def order_key(path: bytes) -> bytes:

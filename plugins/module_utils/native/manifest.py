@@ -131,10 +131,13 @@ class ManifestWriter:
         if entry.kind == FILE:
             self.size += entry.size
         for place in entry.places:
-            use = self._uses.get(place.volume)
-            if use is None:
-                use = self._uses[place.volume] = _Use(is_packed=not place.volume.endswith(".tar"))
-            use.count(place)
+            self._count(place)
+
+    def _count(self, place: Place) -> None:
+        use = self._uses.get(place.volume)
+        if use is None:
+            use = self._uses[place.volume] = _Use(is_packed=not place.volume.endswith(".tar"))
+        use.count(place)
 
     def _flush(self) -> None:
         if self._lines:
@@ -184,11 +187,13 @@ class ManifestWriter:
         parts: tuple[Part, ...],
         volumes: Mapping[str, VolumeSize],
     ) -> Trailer:
-        uses = {
+        return Trailer(self.entries, self.size, complete, problems, parts, self._uses_of(volumes), tuple(self._blocks))
+
+    def _uses_of(self, volumes: Mapping[str, VolumeSize]) -> dict[str, VolumeUse]:
+        return {
             name: VolumeUse(use.segments, volumes[name].stored, use.live, volumes[name].content, volumes[name].checksum)
             for name, use in sorted(self._uses.items())
         }
-        return Trailer(self.entries, self.size, complete, problems, parts, uses, tuple(self._blocks))
 
     @property
     def volumes(self) -> set[str]:

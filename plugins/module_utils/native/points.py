@@ -35,6 +35,8 @@ if t.TYPE_CHECKING:
     from ..storage import Path, RemoteEntry, Storage
     from .entries import Header, Trailer
 
+    Manifest = t.TypeVar("Manifest")
+
 JOB_FILE = "job.json"
 _FETCH = 1024 * 1024
 _ATTEMPTS = 4
@@ -358,6 +360,11 @@ def _told_of_copy(local: LocalPath) -> t.Iterator[None]:
 
 def open_manifest(local: LocalPath) -> ManifestReader:
     """Return a reader of the manifest in the file *local*, which is opened anew for each piece."""
+    return manifest_of(local, ManifestReader)
+
+
+def manifest_of(local: LocalPath, kind: Callable[[Callable[[int, int], bytes], int, str], Manifest]) -> Manifest:
+    """Return a reader of this *kind* for the file *local*."""
 
     def read_at(offset: int, length: int) -> bytes:
         with _told_of_copy(local), local.open("rb") as file:
@@ -366,7 +373,7 @@ def open_manifest(local: LocalPath) -> ManifestReader:
 
     with _told_of_copy(local):
         size = local.stat().st_size
-    return ManifestReader(read_at, size, local.name)
+    return kind(read_at, size, local.name)
 
 
 def open_remote_manifest(storage: Storage, stored: StoredPoint) -> ManifestReader:

@@ -124,11 +124,11 @@ def _require_content(entry: Entry, volumes: Mapping[str, VolumeUse]) -> None:
         _require_digest(entry)
 
 
-def content_size(entry: Entry) -> int:
+def content_size(entry: Entry, most_extents: int = _MOST_EXTENTS) -> int:
     """Return how long the content of *entry* is, or raise if what it tells of its holes cannot be."""
     if not entry.extents:
         return entry.size
-    if len(entry.extents) > _MOST_EXTENTS:
+    if len(entry.extents) > most_extents:
         raise _malformed("map")
     size = end = 0
     for offset, length in entry.extents:

@@ -72,6 +72,31 @@ class FileDecider:
             raise LocalError(f"Below {self._target.root}, {where} is a directory where a file is to be restored.")
 
 
+class EntryOrder:
+    """Tells whether entries stand where they belong: what follows one may only lie below it or come after it.
+
+    *last* is the key of the last one that did.
+    """
+
+    def __init__(self) -> None:
+        self.last = b""
+        self._last_file = b"\0"
+
+    def problem_of(self, entry: Entry) -> str | None:
+        """Return what is wrong with where *entry* stands, behind all that was asked about before."""
+        if not is_entry_path(entry.path):
+            return "no restore may follow that path"
+        key = order_key(entry.path)
+        if key <= self.last:
+            return "its entry does not stand where it belongs in the manifest"
+        if entry.path.startswith(self._last_file):
+            return "its entry is damaged: it lies below what is no directory"
+        self.last = key
+        if entry.kind != DIRECTORY:
+            self._last_file = entry.path + b"/"
+        return None
+
+
 class Decider:
     """Compares every selected entry with what lies in the target."""
 
@@ -96,8 +121,7 @@ class Decider:
         self._way: list[OpenDirectory] = []
         self._obstacle: OpenDirectory | None = None
         self._has_unseen = False
-        self._last = b""
-        self._last_file = b"\0"
+        self._order = EntryOrder()
 
     def windows(self, reader: ManifestReader, above: Iterable[Entry]) -> Iterator[Window]:
         """Yield what is to be done; *above* are the directories above all that is wanted, if they are to be made."""
@@ -105,7 +129,7 @@ class Decider:
             self._enter(OpenDirectory(entry, _prefix(entry.path), is_void=False, is_looked_at=False))
         for entry in self._entries(reader):
             is_wanted = self._selection.matches(entry.path)
-            problem = self._misplaced(entry)
+            problem = self._order.problem_of(entry)
             if problem is not None:
                 if is_wanted:
                     self._window.fail(entry.path, DamageError(problem))
@@ -128,26 +152,12 @@ class Decider:
         try:
             yield from entries_of(reader, self._selection.literal_prefix, self._lose)
         except DamageError as error:
-            self._lose(self._last.replace(b"\0", b"/"), error)
+            self._lose(self._order.last.replace(b"\0", b"/"), error)
 
     # -- the way
 
     def _lose(self, first: bytes, error: DamageError) -> None:
         self._window.fail(first + AND_MORE, error)
-
-    def _misplaced(self, entry: Entry) -> str | None:
-        """Return what is wrong with where *entry* stands: what follows may only lie below it or come after it."""
-        if not is_entry_path(entry.path):
-            return "no restore may follow that path"
-        key = order_key(entry.path)
-        if key <= self._last:
-            return "its entry does not stand where it belongs in the manifest"
-        if entry.path.startswith(self._last_file):
-            return "its entry is damaged: it lies below what is no directory"
-        self._last = key
-        if entry.kind != DIRECTORY:
-            self._last_file = entry.path + b"/"
-        return None
 
     def _is_full(self, entry: Entry) -> bool:
         """Tell whether the window is to end before *entry*, best where another volume begins."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import typing as t
 
@@ -12,8 +13,15 @@ from ..errors import LocalError, StorageError
 from ..native.entries import path_text
 
 if t.TYPE_CHECKING:
+    from pathlib import Path
+
     from ..errors import BackupError
 
+_NO_MORE = {
+    errno.ENOSPC: "is full",
+    errno.EDQUOT: "is full, since the quota of its owner is used up",
+    errno.EROFS: "cannot be written to any more, since its file system is read-only",
+}
 _REASONS_TOLD, _PATHS_TOLD = 3, 5
 _REASONS_KEPT = 1_000
 _PATHS_KEPT = 100_000
@@ -22,6 +30,11 @@ _PATHS_KEPT = 100_000
 def as_told(error: OSError | BackupError) -> BackupError:
     """Return *error* as one of ours."""
     return LocalError(error.strerror or str(error)) if isinstance(error, OSError) else error
+
+
+def as_no_more(error: OSError | BackupError | None) -> OSError | None:
+    """Return *error* if it says that nothing more at all can be written to where it was to go."""
+    return error if isinstance(error, OSError) and error.errno in _NO_MORE else None
 
 
 def shown(path: bytes) -> str:
@@ -80,3 +93,14 @@ class Failures:
         if first is None:
             raise AssertionError("nothing has failed")
         return type(first)(sentence, code=first.code) if isinstance(first, StorageError) else type(first)(sentence)
+
+
+def told_no_more(root: Path, error: OSError, completed: int, failures: Failures) -> LocalError:
+    """Return the error that says that the target *root* takes nothing more, and what it has."""
+    files = "1 file was" if completed == 1 else f"{completed:,} files were"
+    earlier = str(failures.told("could not be restored")).rstrip(".") if failures.count else ""
+    earlier = f"; before that, {earlier[0].lower()}{earlier[1:]}" if earlier else ""
+    return LocalError(
+        f"The target {root} {_NO_MORE[error.errno or 0]}: {files} restored, each of them whole, and nothing more"
+        f" is{earlier}. A restore that is begun again goes on from there."
+    )

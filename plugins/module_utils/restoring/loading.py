@@ -10,8 +10,8 @@ import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from ..databases.servers import Login
-from ..dumps import MYSQL, SQLITE, TYPES, server_of
+from ..databases.servers import MYSQL, SQLITE, TYPES, Login
+from ..dumps import server_of
 from ..errors import DamageError, UsageError
 from ..native.entries import DATABASE, DATABASE_USERS, DUMPS, dump_part, is_dump, path_text
 from ..native.streaming import content_of

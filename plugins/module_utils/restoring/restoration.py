@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 import typing as t
@@ -14,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
 from ..errors import BackupError, LocalError, told_as
-from .failures import Failures, as_told
+from .failures import Failures, as_no_more, as_told, told_no_more
+from .target import write_all
 from .windows import File, OpenDirectory, Tally, Window
 
 if t.TYPE_CHECKING:
@@ -25,11 +25,6 @@ if t.TYPE_CHECKING:
     from .target import Target
 
 _OPEN_FILES = 64
-_NO_MORE = {
-    errno.ENOSPC: "is full",
-    errno.EDQUOT: "is full, since the quota of its owner is used up",
-    errno.EROFS: "cannot be written to any more, since its file system is read-only",
-}
 
 
 class Restoration:
@@ -210,8 +205,9 @@ class _Writer:
 
     def _fail(self, path: bytes, error: OSError | BackupError) -> None:
         """Note that *path* cannot be had; a target that takes nothing more is told once and for all."""
-        if isinstance(error, OSError) and error.errno in _NO_MORE:
-            self._take_no_more(error)
+        no_more = as_no_more(error)
+        if no_more is not None:
+            self._take_no_more(no_more)
             return
         self._failures.add(path, error)
         above = path
@@ -237,13 +233,7 @@ class _Writer:
         for directory in reversed(self._window.entered):
             with suppress(OSError, LocalError):
                 self._target.dress(directory.entry)
-        files = "1 file was" if self._completed == 1 else f"{self._completed:,} files were"
-        earlier = str(self._failures.told("could not be restored")).rstrip(".") if self._failures.count else ""
-        earlier = f"; before that, {earlier[0].lower()}{earlier[1:]}" if earlier else ""
-        raise LocalError(
-            f"The target {self._target.root} {_NO_MORE[error.errno or 0]}: {files} restored, each of them whole, and"
-            f" nothing more is{earlier}. A restore that is begun again goes on from there."
-        ) from error
+        raise told_no_more(self._target.root, error, self._completed, self._failures) from error
 
     # -- content
 
@@ -254,7 +244,7 @@ class _Writer:
         try:
             with file.guard, self._open_files.lent(file) as descriptor:
                 for stretch, position in file.stretches(content, piece.position):
-                    _write_all(descriptor, stretch, position)
+                    write_all(descriptor, stretch, position)
         except (OSError, LocalError) as error:
             failure = error
         self._account(file, failure)
@@ -273,8 +263,9 @@ class _Writer:
             self._complete(file)
 
     def _note(self, file: File, failure: OSError | BackupError | None) -> None:
-        if isinstance(failure, OSError) and failure.errno in _NO_MORE:
-            self._take_no_more(failure)
+        no_more = as_no_more(failure)
+        if no_more is not None:
+            self._take_no_more(no_more)
         if failure is not None:
             file.failure = file.failure or as_told(failure)
 
@@ -296,9 +287,3 @@ class _Writer:
                 self._window.tally.take_back_file(file.entry.path, file.entry.size)
             if not self._is_over():
                 self._fail(file.entry.path, file.failure)
-
-
-def _write_all(descriptor: int, content: memoryview, position: int) -> None:
-    while content:
-        count = os.pwrite(descriptor, content, position)
-        content, position = content[count:], position + count

@@ -394,3 +394,10 @@ def require_path(path: bytes) -> None:
     """Raise unless *path* is absolute and leads nowhere but down."""
     if not is_path(path):
         raise UsageError(f"The restore point holds the path {path_text(path)!r}, which no restore may follow.")
+
+
+def write_all(descriptor: int, content: memoryview, position: int) -> None:
+    """Write all of *content* at *position* into the open file."""
+    while content:
+        count = os.pwrite(descriptor, content, position)
+        content, position = content[count:], position + count

@@ -16,8 +16,9 @@ import typing as t
 
 import pytest
 
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.collect import Collector, compare, digest_of
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.collect import Collector, compare
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.damage import Condition
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import digest_of_segments
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.volumes import MEMORY_BUDGET, Budget, Packer
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.scan import UNKNOWN, Found, is_below, scan
 
@@ -522,5 +523,6 @@ def test_an_upload_does_not_stand_open_while_a_large_file_is_read_whose_segments
 def test_the_digest_of_several_segments_is_that_of_their_digests() -> None:
     one, other = hashlib.sha256(b"1"), hashlib.sha256(b"2")
 
-    assert digest_of([one.hexdigest()]) == one.hexdigest()
-    assert digest_of([one.hexdigest(), other.hexdigest()]) == hashlib.sha256(one.digest() + other.digest()).hexdigest()
+    assert digest_of_segments([one.hexdigest()]) == one.hexdigest()
+    both = hashlib.sha256(one.digest() + other.digest()).hexdigest()
+    assert digest_of_segments([one.hexdigest(), other.hexdigest()]) == both

@@ -53,6 +53,7 @@ def test_restore_points_are_told_by_the_words_of_a_backup(host: Host, storage: F
         {
             "id": "20261102t030000z-000001",
             "seq": 1,
+            "account": None,
             "job": "nightly",
             "client": "web01",
             "pool": "s01",
@@ -83,6 +84,7 @@ def test_versions_are_told_with_the_restore_points_that_show_them(host: Host, st
 
     assert version == {
         "path": "/srv/a",
+        "account": None,
         "job": "nightly",
         "client": "web01",
         "kind": "file",
@@ -259,6 +261,7 @@ def test_versions_of_parts_are_told_with_the_restore_points_that_show_them(three
         {
             "kind": "database",
             "name": "shop",
+            "account": None,
             "job": "nightly",
             "client": "web01",
             "entries": 1,

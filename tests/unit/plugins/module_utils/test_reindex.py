@@ -585,7 +585,8 @@ def test_a_copy_that_vanishes_with_its_restore_point_meanwhile_is_no_error(
         return open_manifest(copy)
 
     monkeypatch.setattr(
-        "ansible_collections.stowage.ftp_backup.plugins.module_utils.reindex.open_manifest", open_while_a_backup_prunes
+        "ansible_collections.stowage.ftp_backup.plugins.module_utils.indexing.stored_jobs.open_manifest",
+        open_while_a_backup_prunes,
     )
     outcome = host.reindex()
 

@@ -100,7 +100,7 @@ def test_what_is_enough_is_taken(name: str, arguments: dict[str, object], monkey
         ),
         ("backup_info", {}, "missing required arguments: destination"),
         ("reindex", {}, "missing required arguments: destination"),
-        ("restore", _without(RESTORE, "job"), "missing required arguments: job"),
+        ("restore", _without(RESTORE, "job"), "one of the following is required: job, account"),
         (
             "restore",
             _without(RESTORE, "target"),

@@ -11,15 +11,25 @@ from hypothesis import strategies as st
 
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import RefusedError
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.listing import (
+    entries_of,
     is_dos_form,
     limit_in,
     parse_list,
     parse_mlsd,
     parse_nlst,
     refuse_truncated,
+    seconds_of,
+    shows_itself,
 )
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.ftp.replies import Reply
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.storage import RemoteEntry
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.storage import (
+    DIRECTORY,
+    FILE,
+    LINK,
+    OTHER,
+    RemoteDetails,
+    RemoteEntry,
+)
 
 PURE_FTPD = """\
 type=cdir;sizd=4096;modify=20261122030000;UNIX.mode=0755;UNIX.uid=1000;UNIX.gid=1000;unique=fe01g2; .\r
@@ -64,12 +74,104 @@ EXPECTED = [RemoteEntry("s01", is_directory=True, size=0), RemoteEntry("job.json
 
 @pytest.mark.parametrize("text", [PURE_FTPD, PROFTPD, PYFTPDLIB, UPPER_CASE])
 def test_a_machine_readable_listing_tells_files_and_directories(text: str) -> None:
-    assert list(parse_mlsd(text)) == EXPECTED
+    assert entries_of(parse_mlsd(text)) == EXPECTED
 
 
 @pytest.mark.parametrize("text", [VSFTPD, PURE_FTPD_LIST, IIS, IIS_YEARS])
 def test_a_listing_for_people_tells_files_and_directories(text: str) -> None:
-    assert list(parse_list(text)) == EXPECTED
+    assert entries_of(parse_list(text)) == EXPECTED
+
+
+def test_a_machine_readable_listing_tells_modes_and_times_to_the_second() -> None:
+    time = "20261122030000", 1795316400
+
+    assert list(parse_mlsd(PURE_FTPD)) == [
+        RemoteDetails("s01", DIRECTORY, 0, 0o755, *time),
+        RemoteDetails("job.json", FILE, 1234567, 0o644, *time),
+    ]
+    assert list(parse_mlsd(PROFTPD))[-1] == RemoteDetails("link", LINK, 0, 0o777, *time)
+
+
+@pytest.mark.parametrize(
+    ("facts", "kind", "target"),
+    [
+        ("type=OS.unix=slink:;size=11", LINK, ""),
+        ("Type=OS.UNIX=slink:/var/Log:x;size=11", LINK, "/var/Log:x"),
+        ("type=OS.unix=symlink;size=11", LINK, ""),
+        ("type=unknown;size=11", OTHER, ""),
+        ("type=OS.unix=chr-1/3;size=11", OTHER, ""),
+        ("size=11", OTHER, ""),
+    ],
+)
+def test_a_machine_readable_listing_tells_links_from_what_is_neither_file_nor_directory(
+    facts: str, kind: str, target: str
+) -> None:
+    assert list(parse_mlsd(f"{facts}; Www\r\n")) == [RemoteDetails("Www", kind, target=target)]
+
+
+def test_a_directory_is_not_in_its_own_listing() -> None:
+    text = "type=cdir;modify=20261122030000; /srv/box\r\nType=Pdir; /srv\r\ntype=dir; inner\r\n"
+
+    assert [one.name for one in parse_mlsd(text)] == ["inner"]
+
+
+def test_a_listing_for_people_tells_modes_and_days_and_where_links_lead() -> None:
+    listed = list(parse_list(VSFTPD + PURE_FTPD_LIST))
+
+    assert listed[:3] == [
+        RemoteDetails("s01", DIRECTORY, mode=0o755, modified="Nov 22 03:00"),
+        RemoteDetails("job.json", FILE, size=1234567, mode=0o644, modified="Nov 22 03:00"),
+        RemoteDetails("link", LINK, mode=0o777, modified="Nov 22 2025", mtime=1763769600, target="s01"),
+    ]
+    assert listed[3:] == [
+        RemoteDetails("s01", DIRECTORY, mode=0o3775, modified="Nov 2 2025", mtime=1762041600),
+        RemoteDetails("job.json", FILE, size=1234567, mode=0o644, modified="Nov 22 2025", mtime=1763769600),
+        RemoteDetails("socket", OTHER, mode=0o644, modified="Nov 22 2025", mtime=1763769600),
+    ]
+    assert list(parse_list(IIS)) == [
+        RemoteDetails("s01", DIRECTORY, modified="11-22-26  03:00AM"),
+        RemoteDetails("job.json", FILE, size=1234567, modified="11-22-26  03:00AM"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "mode"),
+    [("rwxrwxrwx", 0o777), ("rwSr-sr-T", 0o7654), ("rwsr-Sr-t", 0o7745), ("---------", 0), ("-w--w-r-x", 0o225)],
+)
+def test_letters_tell_permissions(text: str, mode: int) -> None:
+    (one,) = parse_list(f"-{text}    1 0        0               4 Nov 26 08:39 name\r\n")
+
+    assert one.mode == mode
+
+
+@pytest.mark.parametrize(
+    ("size", "name", "target"),
+    [(8, "a", "b -> c d"), (3, "a -> b", "c d"), (5, "a -> b", "\xfc\udcff d"), (99, "a", "b -> c d")],
+)
+def test_the_size_of_a_link_tells_where_its_name_ends(size: int, name: str, target: str) -> None:
+    line = f"lrwxrwxrwx    1 0        0         {size:7} Nov 26 08:39 {name} -> {target}\r\n"
+
+    (one,) = parse_list(line)
+
+    assert (one.name, one.target) == (name, target)
+
+
+def test_a_time_that_is_none_means_nothing() -> None:
+    texts = ["20200913122640", "20200913122640.5", "20201332122640", "2020", "", "20200913122640Z", "\u0662" * 14]
+
+    assert [seconds_of(text) for text in texts] == [1600000000, 1600000000, None, None, None, None, None]
+    line = "-rw-r--r--    1 0        0               4 {} name\r\n"
+    days = ["Xyz 22  2025", "anF 22  2025", "Nov 32  2025", "Nov 22  1903", "Jan  1  1970"]
+    assert [one.mtime for day in days for one in parse_list(line.format(day.title()))] == [None] * 4 + [0]
+
+
+def test_a_listing_that_has_hidden_names_shows_the_directory_itself() -> None:
+    assert [shows_itself(text) for text in (PURE_FTPD_LIST, VSFTPD, "", VSFTPD.replace("s01", "s."))] == [
+        True,
+        False,
+        False,
+        False,
+    ]
 
 
 def test_an_empty_listing_is_of_nothing() -> None:
@@ -78,9 +180,9 @@ def test_an_empty_listing_is_of_nothing() -> None:
 
 @pytest.mark.parametrize("name", ["with space", " leading", "trailing ", "a; b=c;", "a -> b", "gr\xfcn", "\udcff"])
 def test_names_are_taken_as_they_are(name: str) -> None:
-    assert list(parse_mlsd(f"type=file;size=3; {name}\r\n")) == [RemoteEntry(name, is_directory=False, size=3)]
+    assert list(parse_mlsd(f"type=file;size=3; {name}\r\n")) == [RemoteDetails(name, FILE, size=3)]
     line = f"-rw-r--r--    1 1000     1000            3 Nov 22 03:00 {name}\r\n"
-    assert list(parse_list(line)) == [RemoteEntry(name, is_directory=False, size=3)]
+    assert entries_of(parse_list(line)) == [RemoteEntry(name, is_directory=False, size=3)]
 
 
 @pytest.mark.parametrize("mark", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028"])

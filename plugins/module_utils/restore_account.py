@@ -1,0 +1,313 @@
+# Copyright (c) 2026, the stowage.ftp_backup contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Brings back an account, or some of its parts or paths, from a backup that cPanel made."""
+
+from __future__ import annotations
+
+import stat
+import tempfile
+import typing as t
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from .answers import Whose
+from .catalog import reading
+from .connections import open_storage, reported
+from .cpanel.generated import generated_files
+from .cpanel.listing import listing_name, open_listing
+from .cpanel.naming import Backup
+from .cpanel.parts import DATABASE_USER
+from .cpanel.rebuilding import archive_name, require_restorable, write_archive
+from .cpanel.source import open_source
+from .cpanel.tree import marks_of
+from .errors import BackupError, DamageError, MissingError, UsageError, told_as
+from .index_file import has_index
+from .moments import LATEST, UNDATED, is_id, parse_date, utc_text
+from .native import names
+from .native.entries import DATABASE, FILE, Entry, path_bytes, path_text, time_text
+from .outcome import Outcome
+from .registry import DestinationState, check_name, require, require_fitting
+from .restoring.account_loading import AccountLoader
+from .restoring.account_selection import account_selection
+from .restoring.comparison import Comparison
+from .restoring.failures import Failures
+from .restoring.owners import owner_of
+from .restoring.streamed import StreamedRestoration
+from .restoring.target import Target
+from .restoring.windows import Tally
+from .results import PROBLEMS_SHOWN
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from .answers import IndexedPoint
+    from .cpanel.listing import Listing
+    from .registry import Destination, Host, Registry
+    from .restoring.account_selection import AccountSelection
+    from .restoring.loading import Load
+    from .restoring.selection import WantedPart
+    from .storage import Storage
+
+_SIDE_BY_SIDE = 4
+_DONE = "could not be restored, everything else was"
+_FORETOLD = "cannot be restored, everything else can"
+_KINDS = ("files", "directories", "links", "others", "databases", "deleted")
+
+
+@dataclass(frozen=True)
+class AccountWish:
+    """What is to be brought back of an *account*, and where to; a *target* is not needed where all of it is loaded."""
+
+    destination: str
+    account: str
+    target: Path | None
+    point: str = LATEST
+    paths: tuple[str, ...] = ()
+    parts: tuple[WantedPart, ...] = ()
+    overwrite: str = "changed"
+    owner: str = "keep"
+    checksum: bool = False
+    load: Load | None = None
+    rebuild: str | None = None
+
+    def require_sense(self) -> None:
+        """Raise if what is asked for cannot work, whatever the destination has."""
+        check_name(self.account, "account")
+        if self.paths and self.parts:
+            raise UsageError("Either paths or parts can be asked for, not both.")
+        if self.target is None and (self.load is None or not self.parts):
+            raise UsageError(
+                "It is not said where to: give a target. What cPanel has backed up has no place on another host, so"
+                " in_place is not possible."
+            )
+        if self.target is not None and not self.target.is_absolute():
+            raise UsageError(f"The target {self.target} is no absolute path.")
+        if self.rebuild is not None and (self.paths or self.parts or self.load is not None):
+            raise UsageError("What is rebuilt is the archive of a whole account: leave out paths, parts and load.")
+
+
+def restore_account(registry: Registry, host: Host, wish: AccountWish, *, check_mode: bool) -> Outcome:
+    """Make the target hold what the backup of the account holds, as far as *wish* asks for it."""
+    wish.require_sense()
+    destination = require(registry, wish.destination)
+    require_fitting(destination, None, None, wish.account)
+    state = DestinationState(host.state_directory, destination.name, destination.place)
+    point, warnings = _chosen(state, destination, wish)
+    listing = _listing_of(state, point)
+    origin = listing.origin
+    selection = account_selection(wish.paths, wish.parts, listing.trailer.parts, origin.cut)
+    run = names.run_id(host.now(), host.chance())
+    with ExitStack() as stack:
+        storage = stack.enter_context(open_storage(destination, run, state, may_write=not check_mode, warm=1))
+        _require_unchanged(storage, listing)
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ftp-backup-")))
+        deed = _Deed(wish, listing, selection, storage, scratch, check_mode=check_mode)
+        side_by_side = destination.max_connections or _SIDE_BY_SIDE
+        loader = None
+        if wish.load is not None:
+            loader = AccountLoader(
+                *(wish.load, storage, listing, selection, state.directory, deed.tally, deed.make),
+                has_parts=bool(wish.parts),
+            )
+            loader.require_room()
+        if wish.target is not None:
+            target = stack.enter_context(closing(Target(wish.target, run, owner_of(wish.owner))))
+            with told_as(f"The target {wish.target} cannot be used"):
+                target.require_usable()
+            warnings += deed.rebuild(target) if wish.rebuild else deed.restore(target, side_by_side)
+        if loader is not None:
+            warnings += loader.load(check_mode=check_mode)
+        return reported(deed.outcome(point, (*warnings, *_shortcomings(listing, selection))), storage)
+
+
+def _chosen(
+    state: DestinationState, destination: Destination, wish: AccountWish
+) -> tuple[IndexedPoint, tuple[str, ...]]:
+    """Return the restore point that is meant, and what the user should know about it."""
+    if not has_index(state.index):
+        raise UsageError(f"This host has no index of the destination {destination.name!r}: run reindex first.")
+    whose = Whose(job=wish.account)
+    with reading(state.index) as catalog:
+        if not catalog.jobs(whose):
+            known = ", ".join(repr(job) for _id, _client, job, _structure in catalog.jobs()[:20]) or "none"
+            raise UsageError(
+                f"The index of the destination {destination.name!r} has no account {wish.account!r}; it has {known}."
+                " What cPanel has left since then is found by reindex."
+            )
+        if is_id(wish.point):
+            found = list(catalog.point(wish.point, whose))
+        else:
+            until = None if wish.point == LATEST else parse_date(wish.point)
+            found = list(catalog.newest_points(until, whose))
+        if not found:
+            oldest = catalog.oldest(whose)
+            which = f"with the id {wish.point!r}" if is_id(wish.point) else f"until {utc_text(parse_date(wish.point))}"
+            since = "" if oldest in (None, UNDATED) else f"; the oldest is of {time_text(t.cast('datetime', oldest))}"
+            raise UsageError(f"There is no backup of the account {wish.account!r} {which} in the index{since}.")
+    point = found[0]
+    if point.is_damaged and not is_id(wish.point):
+        return point, (f"No backup of {wish.account!r} is whole, so {point.run} is used as far as it goes.",)
+    return point, ()
+
+
+def _listing_of(state: DestinationState, point: IndexedPoint) -> Listing:
+    try:
+        return open_listing(state.listings / listing_name(point.run))
+    except BackupError as error:
+        raise DamageError(
+            f"What this host has kept of the backup {point.run} cannot be used: run reindex. {error}"
+        ) from error
+
+
+def _require_unchanged(storage: Storage, listing: Listing) -> None:
+    """Raise unless the backup is there as it was when it was indexed."""
+    origin = listing.origin
+    backup = Backup(PurePosixPath(origin.path), origin.form, listing.header.job, None, origin.cycle)
+    (mark,) = marks_of(storage, [backup])
+    if mark is None:
+        raise MissingError(
+            f"The backup {origin.path} is gone from the destination since it was indexed: cPanel has pruned it. Run"
+            " reindex, and choose among what there is now."
+        )
+    if mark != origin.mark:
+        raise DamageError(
+            f"The backup {origin.path} is another one than it was when it was indexed: run reindex, and restore again."
+        )
+
+
+def _shortcomings(listing: Listing, selection: AccountSelection) -> tuple[str, ...]:
+    told = []
+    if listing.origin.damage:
+        told.append(f"{listing.origin.damage} What came before that could be read.")
+    if selection.left:
+        told.append(
+            f"{len(selection.left):,} parts were cut and left out, the first is {selection.left[0]}: name them in parts"
+            " to have what there is of them."
+        )
+    return tuple(told)
+
+
+class Maker:
+    """Makes the files again that were made of members when the backup was indexed; *databases* are those it holds."""
+
+    def __init__(self, databases: Sequence[str]) -> None:
+        self._databases = databases
+        self._members: dict[bytes, bytes] = {}
+        self._made: dict[tuple[str, str, str], bytes] = {}
+
+    def __call__(self, entry: Entry, members: Mapping[str, bytes]) -> bytes:
+        """Return the content of *entry*, whose path is that below a target, from the *members* it is made of."""
+        named = {path_bytes(name): content for name, content in members.items()}
+        if self._members != named:
+            self._members = named
+            made = generated_files(self._members, self._databases)
+            self._made = {(file.kind, file.name, file.rest): file.content for file in made}
+        kind, name, rest = path_text(entry.path).lstrip("/").split("/", 2)
+        return self._made.get((kind, name, rest), b"")
+
+
+class _Deed:
+    """One restore: it decides and does, or only decides in check mode."""
+
+    def __init__(
+        self,
+        wish: AccountWish,
+        listing: Listing,
+        selection: AccountSelection,
+        storage: Storage,
+        scratch: Path,
+        *,
+        check_mode: bool,
+    ) -> None:
+        self._wish = wish
+        self._listing = listing
+        self._selection = selection
+        self._storage = storage
+        self._scratch = scratch
+        self._check_mode = check_mode
+        self.tally = Tally()
+        self.make = Maker([part.name for part in listing.trailer.parts if part.kind == DATABASE])
+
+    def restore(self, target: Target, side_by_side: int) -> tuple[str, ...]:
+        """Restore what is wanted as files, return what the user should know, and raise if anything could not be had."""
+        wish, failures = self._wish, Failures()
+        restoration = StreamedRestoration(
+            target,
+            Comparison(target, checksum=wish.checksum),
+            failures,
+            self.tally,
+            self._scratch,
+            overwrite=wish.overwrite,
+            check_mode=self._check_mode,
+        )
+        origin = self._listing.origin
+        source = open_source(self._storage, PurePosixPath(origin.path), origin.form, side_by_side)
+        selection = self._selection if wish.load is None else self._selection.without(DATABASE, DATABASE_USER)
+        notes = restoration.run(selection.entries(self._listing), source, self.make)
+        if failures.count:
+            raise failures.told(_FORETOLD if self._check_mode else _DONE)
+        return notes
+
+    def rebuild(self, target: Target) -> tuple[str, ...]:
+        """Bring back the archive of the whole account, unless it is there; nothing else is known to be that archive."""
+        header = self._listing.header
+        path = path_bytes(f"/{archive_name(self._listing)}")
+        mtime = int(header.started.timestamp()) * 10**9
+        entry = Entry(path, FILE, 0o600, 0, 0, "", "", mtime, self._listing.origin.size)
+        status = target.status(path)
+        is_same_size = status is not None and status.st_size == entry.size
+        if status is not None and stat.S_ISDIR(status.st_mode):
+            raise UsageError(f"{target.root}{path_text(path)} is a directory, where the archive is to be written.")
+        if self._wish.overwrite == "never" and status is not None:
+            return ()
+        if is_same_size and status is not None and status.st_mtime_ns == mtime and self._wish.overwrite == "changed":
+            return ()
+        require_restorable(self._listing)
+        self.tally.count(path, "files", is_new=status is None)
+        if not self._check_mode:
+            self._write_archive(target, entry)
+        return ()
+
+    def _write_archive(self, target: Target, entry: Entry) -> None:
+        with told_as(f"Cannot write the archive below {target.root}"):
+            target.make_directory(b"/")
+            descriptor, temporary = target.start_file(entry.path)
+            try:
+                with open(descriptor, "wb", closefd=False) as file:
+                    self.tally.size += write_archive(self._storage, self._listing, file.write)
+            except BaseException:
+                target.drop_file(entry.path, descriptor, temporary)
+                raise
+            target.finish_file(entry, descriptor, temporary)
+
+    def outcome(self, point: IndexedPoint, warnings: tuple[str, ...]) -> Outcome:
+        """Return what was done, or what would be."""
+        tally, header, trailer = self.tally, self._listing.header, self._listing.trailer
+        is_dated = header.started != UNDATED
+        values = {
+            "point": {
+                "id": header.run,
+                "seq": point.seq,
+                "account": header.job,
+                "job": None,
+                "client": None,
+                "pool": header.pool,
+                "structure": header.structure,
+                "created": time_text(header.started) if is_dated else None,
+                "complete": trailer.complete,
+                "damaged": point.is_damaged,
+                "entries": trailer.entries,
+                "bytes": trailer.size,
+                "problems": [problem._asdict() for problem in trailer.problems[:PROBLEMS_SHOWN]],
+                "facts": dict(self._listing.origin.facts),
+            },
+            "restored": {what: tally.counts[what] for what in _KINDS},
+            "bytes": tally.size,
+            "bytes_received": self._storage.bytes_received,
+        }
+        before = dict.fromkeys(tally.replaced, "another")
+        after = {**dict.fromkeys(tally.created, "created"), **dict.fromkeys(tally.replaced, "restored")}
+        return Outcome(sum(tally.counts.values()) > 0, values, before, after, warnings)

@@ -1,0 +1,161 @@
+# Copyright (c) 2026, the stowage.ftp_backup contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An account comes back byte for byte, whole and part by part, from each form that cPanel leaves it in."""
+
+from __future__ import annotations
+
+import shutil
+import typing as t
+
+import pytest
+
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import (
+    BackupError,
+    DamageError,
+    MissingError,
+    UsageError,
+)
+from tests.cpanel import accounts
+from tests.cpanel.archives import DIRECTORY_FORM, TAR, TAR_GZ, shape_for
+from tests.cpanel.archives import SHAPES as ARCHIVES
+from tests.cpanel.expected import differences, expected_of
+from tests.cpanel.hosting import Customer, as_served, put
+from tests.cpanel.test_indexing import SHAPES
+
+if t.TYPE_CHECKING:
+    from pathlib import Path
+
+DAY = "2026-11-22/accounts"
+
+
+@pytest.mark.parametrize("form", [TAR, TAR_GZ, DIRECTORY_FORM])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_an_account_comes_back_byte_for_byte(customer: Customer, tmp_path: Path, shape: str, form: str) -> None:
+    account = as_served(SHAPES[shape](), form)
+    put(customer, account, DAY, form)
+    customer.reindex()
+
+    result = customer.restore(account.user, tmp_path / "target")
+
+    assert differences(tmp_path / "target", expected_of(account).tree) == []
+    assert result.changed
+    assert not customer.restore(account.user, tmp_path / "target").changed
+
+
+@pytest.mark.parametrize("form", [TAR, TAR_GZ, DIRECTORY_FORM])
+def test_each_part_comes_back_alone(customer: Customer, tmp_path: Path, form: str) -> None:
+    account = as_served(accounts.everything(), form)
+    put(customer, account, DAY, form)
+    customer.reindex()
+
+    for number, (part, tree) in enumerate(expected_of(account).parts.items()):
+        target = tmp_path / f"target-{number}"
+        customer.restore(account.user, target, parts=[part])
+        assert differences(target, tree) == [], part
+
+
+@pytest.mark.parametrize("form", [TAR, TAR_GZ, DIRECTORY_FORM])
+def test_check_mode_tells_the_same_and_touches_nothing(customer: Customer, tmp_path: Path, form: str) -> None:
+    account = as_served(accounts.everything(), form)
+    put(customer, account, DAY, form)
+    customer.reindex()
+
+    foretold = customer.restore(account.user, tmp_path / "target", check_mode=True)
+
+    assert not (tmp_path / "target").exists()
+    done = customer.restore(account.user, tmp_path / "target")
+    assert (foretold.values["restored"], foretold.values["bytes"]) == (done.values["restored"], done.values["bytes"])
+
+
+def test_paths_are_relative_to_the_home_directory(customer: Customer, tmp_path: Path) -> None:
+    account = accounts.everything()
+    put(customer, account, DAY, TAR)
+    customer.reindex()
+
+    customer.restore(account.user, tmp_path / "target", paths=("public_html/index.php",))
+
+    found = [path.relative_to(tmp_path / "target") for path in (tmp_path / "target").rglob("*") if path.is_file()]
+    assert [str(path) for path in found] == ["files/public_html/index.php"]
+
+
+@pytest.mark.parametrize("form", [TAR, TAR_GZ, DIRECTORY_FORM])
+def test_a_backup_that_vanished_since_is_told_in_one_sentence(customer: Customer, tmp_path: Path, form: str) -> None:
+    account = accounts.small()
+    put(customer, account, DAY, form)
+    customer.reindex()
+    shutil.rmtree(customer.top / DAY)
+
+    with pytest.raises(
+        MissingError, match=r"is gone from the destination since it was indexed.*Run reindex"
+    ) as refusal:
+        customer.restore(account.user, tmp_path / "target")
+
+    assert "\n" not in str(refusal.value)
+    assert not (tmp_path / "target").exists()
+
+
+def test_a_backup_that_is_another_one_by_now_is_not_restored(customer: Customer, tmp_path: Path) -> None:
+    account = accounts.small()
+    put(customer, account, DAY, TAR)
+    customer.reindex()
+    (customer.top / DAY / f"{account.user}.tar").write_bytes(b"another one")
+
+    with pytest.raises(DamageError, match="another one than it was when it was indexed: run reindex"):
+        customer.restore(account.user, tmp_path / "target")
+
+
+def test_a_part_that_is_not_there_is_told_with_those_that_are(customer: Customer, tmp_path: Path) -> None:
+    account = accounts.everything()
+    put(customer, account, DAY, TAR)
+    customer.reindex()
+
+    with pytest.raises(UsageError, match=r"has no part database 'nothing'; of that kind there are .*wp") as refusal:
+        customer.restore(account.user, tmp_path / "target", parts=[("database", "nothing")])
+
+    assert not (tmp_path / "target").exists()
+    assert "\n" not in str(refusal.value)
+
+
+def test_an_account_that_is_not_known_is_told_with_those_that_are(customer: Customer, tmp_path: Path) -> None:
+    put(customer, accounts.small(), DAY)
+    customer.reindex()
+
+    with pytest.raises(UsageError, match=f"has no account 'nobody'; it has '{accounts.small().user}'"):
+        customer.restore("nobody", tmp_path / "target")
+
+
+def test_without_an_index_reindex_is_asked_for(customer: Customer, tmp_path: Path) -> None:
+    with pytest.raises(BackupError, match="run reindex first"):
+        customer.restore("anybody", tmp_path / "target")
+
+
+def test_the_newest_backup_that_is_not_after_a_date_is_meant(customer: Customer, tmp_path: Path) -> None:
+    account = accounts.small()
+    for day in (1, 8, 15):
+        put(customer, account, f"2026-11-{day:02d}/accounts", TAR)
+    put(customer, account, ".", TAR)  # without a date: older than all that have one
+    customer.reindex()
+
+    meant = {
+        point: customer.restore(account.user, tmp_path / point, point=point, check_mode=True).values["point"]["created"]
+        for point in ("latest", "2026-11-14", "2026-11-01")
+    }
+
+    assert meant == {
+        "latest": "2026-11-15T00:00:00Z",
+        "2026-11-14": "2026-11-08T00:00:00Z",
+        "2026-11-01": "2026-11-01T00:00:00Z",
+    }
+
+
+@pytest.mark.parametrize("form", [TAR, TAR_GZ])
+@pytest.mark.parametrize("shape", ARCHIVES)
+def test_any_shape_of_archive_gives_the_same(customer: Customer, tmp_path: Path, shape: str, form: str) -> None:
+    account = as_served(accounts.everything(), form)
+    put(customer, account, DAY, form, shape_for(shape, account))
+    customer.reindex()
+
+    customer.restore(account.user, tmp_path / "target")
+
+    assert differences(tmp_path / "target", expected_of(account).tree) == []
