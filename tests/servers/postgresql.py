@@ -52,8 +52,9 @@ _SETTINGS = (
     "max_connections=60",
     "password_encryption=scram-sha-256",
 )
-# Who runs the tests may log in through the socket as a role of that name, and everybody with a password.
-_ACCESS = f"local all {USER} peer\nlocal all all scram-sha-256\nhost all all 127.0.0.1/32 scram-sha-256\n"
+# Who runs the tests may log in through the socket as a role of that name, and everybody with a password, whether it is
+# kept as MD5 or SCRAM: the method md5 takes both.
+_ACCESS = f"local all {USER} peer\nlocal all all scram-sha-256\nhost all all 127.0.0.1/32 md5\n"
 
 
 @dataclass(frozen=True)

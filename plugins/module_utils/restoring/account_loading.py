@@ -142,11 +142,9 @@ def _type_of(entry: Entry) -> str:
 
 
 def _rank(wanted: _Wanted) -> tuple[int, int]:
-    """Return when *wanted* is loaded: PostgreSQL's databases are granted to users, and MySQL's users get tables."""
+    """Return when *wanted* is loaded: databases as they lie in the backup, then users, whose grants name them."""
     first = min((place.offset for entry in wanted.entries for place in entry.places), default=0)
-    if wanted.is_users:
-        return (2 if wanted.type == MYSQL else 0), first
-    return 1, first
+    return (1 if wanted.is_users else 0), first
 
 
 def _dump(entries: Iterable[Entry], contents: Contents) -> Iterator[memoryview]:
