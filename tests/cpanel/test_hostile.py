@@ -56,6 +56,8 @@ def test_a_hostile_or_damaged_backup_does_no_harm_and_gives_what_it_has(
             case.is_damaged,
             [case.is_damaged],
         ), (indexed.values["damaged"], said)
+    listed = {part["name"] for point in points for part in point["parts"]}
+    assert not case.whole or listed, (indexed.values["damaged"], said)
     for place, content in case.present.items():
         found = (target / place.decode("utf-8", "surrogateescape")).read_bytes()
         assert content.is_met_by(found) if isinstance(content, Statements) else found == content, (place, said)

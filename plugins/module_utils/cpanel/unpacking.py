@@ -21,14 +21,15 @@ if t.TYPE_CHECKING:
 MAGIC = b"\x1f\x8b"
 _GZIP = 31  # zlib's window bits for a gzip member
 _READ = 512 * KIB
+_BLOCK = 512  # of tar
 _FIRST_STEP, _STEP_GROWS = 4 * KIB, 8
 
 
 class Unpacked:
     """The content of the gzip stream *packed*, which may consist of several members, one behind the other.
 
-    Whatever is wrong with it is raised as a DamageError by the :meth:`read` that meets it, at the latest by the one
-    that returns fewer bytes than were asked for: until then the content is not proven. *packed_size* is how many
+    Whatever is wrong with it is raised as a DamageError by the :meth:`read` that meets it, or by the next one where
+    some bytes came before it; so the content is proven once one returned nothing. *packed_size* is how many
     bytes of *packed* the content so far was made of, *position* how many bytes of content there were.
 
     Zeros behind the last member are padding. Of what else stands there, *trailing* is the number of bytes, once the end
@@ -45,22 +46,34 @@ class Unpacked:
         self._step = _FIRST_STEP
         self._members = 0
         self._has_ended = False
+        self._damage: DamageError | None = None
         self.packed_size = 0
         self.position = 0
         self.trailing = 0
 
     def read(self, size: int) -> memoryview | bytes:
-        """Return exactly *size* bytes, or fewer where the content ends."""
+        """Return exactly *size* bytes, or fewer where the content ends or the next call will tell of a damage."""
+        if self._damage is not None:
+            raise self._damage
         pieces: list[bytes] = []
         missing = size
-        while missing and not self._has_ended:
-            unpacker = self._unpacker or self._begin_member()
-            if unpacker is None:
-                break
-            piece = self._unpack(unpacker, missing)
-            if piece:
-                pieces.append(piece)
-                missing -= len(piece)
+        try:
+            while missing and not self._has_ended:
+                unpacker = self._unpacker or self._begin_member()
+                if unpacker is None:
+                    break
+                piece = self._unpack(unpacker, missing)
+                if piece:
+                    pieces.append(piece)
+                    missing -= len(piece)
+        except DamageError as error:
+            # What came before is had first: as whole blocks, so that none looks as if it were the last one.
+            came = b"".join(pieces)
+            came = came[: len(came) - len(came) % _BLOCK]
+            if not came:
+                raise
+            self._damage = error
+            return came
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     # -- members
