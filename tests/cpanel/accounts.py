@@ -439,7 +439,7 @@ def domains(who: Who, wanted: tuple[Domain, ...], *, has_userdata: bool = True, 
 
 def _row_of(who: Who, domain: Domain) -> list[str]:
     root = f"{who.home}/{domain.document_root}"
-    return [who.user, domain.kind, domain.parent, "0", root, "192.0.2.10:80", "192.0.2.10:443", "", "0", "ea-php81"]
+    return [who.user, "root", domain.kind, domain.parent, root, "192.0.2.10:80", "192.0.2.10:443", "", "0", "ea-php81"]
 
 
 def _userdata_main(who: Who, of_kind: dict[str, list[Domain]]) -> str:

@@ -68,7 +68,7 @@ def test_what_would_write_is_refused_with_the_reason(reader: Customer, tmp_path:
     before = seen(reader)
     which = Which(NAME, "nightly", "20261122t030000z-1f9c2a")
 
-    refusals = [
+    refusals: list[t.Callable[[], object]] = [
         lambda: back_up(reader.registry, reader.host, Request(NAME, "nightly", (str(tmp_path),)), check_mode=False),
         lambda: ensure_absent(reader.registry, reader.host, which, force=False, check_mode=False),
         lambda: verify(reader.registry, reader.host, Check(NAME), check_mode=False),

@@ -28,7 +28,8 @@ def secrets_of(account: Account) -> set[bytes]:
     found = {line.split(b":")[1] for line in lines}
     found |= {user.secret.encode() for user in account.database_users}
     found |= {user.password.encode() for user in account.database_users}
-    found |= {name.password.encode() for name in (*account.mailboxes, *account.ftp_accounts)}
+    found |= {box.password.encode() for box in account.mailboxes}
+    found |= {login.password.encode() for login in account.ftp_accounts}
     return {secret for secret in found if len(secret) > 5}
 
 

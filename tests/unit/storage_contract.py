@@ -88,7 +88,8 @@ class StorageContract:
 
         assert [mark is None for mark in before] == [True, False, True, False]
         assert before[:3] == after[:3]
-        assert before[3] != after[3] is not None
+        assert after[3] is not None
+        assert before[3] != after[3]
         assert storage.marks([]) == []
 
     def test_sizes_come_in_the_order_of_the_question_with_none_for_what_is_not_there(self, storage: Storage) -> None:

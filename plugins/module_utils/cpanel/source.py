@@ -27,9 +27,8 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
     from concurrent.futures import Future
 
-    from ..restoring.plan import Stretch
-    from ..restoring.streamed import Lose, Source, Take
     from ..storage import Path, Storage
+    from ..stretches import Lose, Source, Stretch, Take
     from .remote import ByteStream
 
 _GAP = 256 * KIB  # reading on over a gap this small is cheaper than a new transfer

@@ -20,17 +20,17 @@ import re
 import secrets
 import typing as t
 
-from ..cpanel.dump_text import DumpText, Tongue
 from .mysql_client import identifier
 from .mysql_load import deed_of, load_parts, require_room
 from .mysql_names import with_moved_names
+from .mysql_text import DumpText, Tongue
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ..cpanel.dump_text import Account
     from ..storage import Buffer
     from .mysql_client import Client
+    from .mysql_text import Account
 
 _COLLATIONS = "SELECT * FROM information_schema.collation_character_set_applicability;"
 _EXISTING = "SELECT user, host FROM mysql.user WHERE user = {user} AND host = {host};"

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from .. import tables
 from ..errors import LocalError
 from ..native.entries import entry_from_json, entry_lines, path_bytes, path_text
+from ..stretches import Stretch
 
 if t.TYPE_CHECKING:
     import sqlite3
@@ -43,14 +44,6 @@ CREATE TABLE places (
 CREATE TABLE later (number INTEGER PRIMARY KEY, what TEXT NOT NULL, entry BLOB NOT NULL);
 CREATE INDEX later_by_what ON later (what);
 """
-
-
-class Stretch(t.NamedTuple):
-    """Content that is wanted: *size* bytes of *volume* from *offset* on; what a volume is, the source knows."""
-
-    volume: str
-    offset: int
-    size: int
 
 
 class Wanted(t.NamedTuple):
@@ -199,8 +192,9 @@ class Plan:
 
     def _rows(self, query: str, *values: object) -> Iterator[tuple[t.Any, ...]]:
         with self._told():
+            rows = self._db.execute(query, values)
             # `yield from` would close the rows in the end, which fails once the plan is closed.
-            for row in self._db.execute(query, values):  # noqa: UP028 - just that
+            while (row := rows.fetchone()) is not None:
                 yield row
 
     def _found(self, query: str, *values: object) -> list[t.Any]:

@@ -22,9 +22,10 @@ from dataclasses import dataclass
 from ..errors import BackupError, DamageError, LocalError, told_as
 from ..native.entries import DIRECTORY, FILE, SYMLINK, Place
 from ..native.wellformed import content_size, require_entry
+from ..stretches import Stretch
 from .deciding import EntryOrder, FileDecider
 from .failures import as_no_more, shown, told_no_more
-from .plan import OWNERS_A_PAGE, Owner, Plan, Stretch, Wanted
+from .plan import OWNERS_A_PAGE, Owner, Plan, Wanted
 from .target import write_all
 from .windows import File, Window
 
@@ -33,14 +34,13 @@ if t.TYPE_CHECKING:
     from pathlib import Path
 
     from ..native.entries import Entry
+    from ..stretches import Source
     from .comparison import Comparison
     from .failures import Failures
     from .plan import Begun
     from .target import Target
     from .windows import Tally
 
-    Take = Callable[[Stretch, memoryview], None]
-    Lose = Callable[[Stretch, BackupError], None]
     # By the name of a member, where its content lies: volume, offset and size of each stretch, in order.
     Sources = dict[str, list[tuple[str, int, int]]]
     # Makes the content of an entry from that of the members that its facts name.
@@ -55,20 +55,6 @@ _GENERATED, _LINK, _DRESS = "generated", "link", "dress"
 _CHANGED = (
     "its content is not what it was when the backup was indexed: it was changed since, or is damaged; run reindex"
 )
-
-
-class Source(t.Protocol):
-    """Where the content comes from."""
-
-    def bring(self, stretches: Iterator[Stretch], take: Take, lose: Lose) -> None:
-        """Bring the content of *stretches*, which come in the order of volume and offset, and do not overlap.
-
-        Each is given to *take* in pieces, in order, several of them in turn perhaps; a piece may be overwritten after
-        the call. Of one that cannot be had, *lose* is told why, whether or not a part of it was taken. *stretches*,
-        *take* and *lose* are only used in the thread that called this; what they raise ends it.
-
-        Raise BackupError where nothing more at all can be had.
-        """
 
 
 class StreamedRestoration:
@@ -361,7 +347,7 @@ def _sources_of(entry: Entry) -> Sources | None:
     facts = json.loads(entry.facts)
     if "generated" not in facts:
         return None
-    return {name: [(volume, offset, size) for volume, offset, size in places] for name, places in facts["from"].items()}
+    return {name: [tuple(place) for place in places] for name, places in facts["from"].items()}
 
 
 class _Members:

@@ -25,7 +25,7 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import (
     RefusedError,
     UnreachableError,
 )
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring.plan import Stretch
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.stretches import Stretch
 from tests.unit.storage_fake import FakeStorage
 
 if t.TYPE_CHECKING:

@@ -880,7 +880,7 @@ def test_another_byte_in_a_header_is_damage_or_changes_nothing(value: int) -> No
 @settings(max_examples=400)
 def test_whatever_bytes_are_changed_the_end_is_members_or_damage(archive: bytes, data: st.DataObject) -> None:
     changed = bytearray(archive)
-    for _ in range(data.draw(st.integers(1, 8))):
+    for _number in range(data.draw(st.integers(1, 8))):
         place = data.draw(st.integers(0, len(archive) - 1))
         new = data.draw(st.binary(min_size=1, max_size=12))
         changed[place : place + len(new)] = new

@@ -128,10 +128,10 @@ def test_what_grows_too_much_is_a_bomb() -> None:
 
 def test_the_limits_of_growth_are_a_thousandfold_beyond_a_hundred_mebibytes() -> None:
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
-    bomb = b"".join([packer.compress(bytes(MIB)) for _ in range(120)]) + packer.flush()
+    bomb = b"".join([packer.compress(bytes(MIB)) for _number in range(120)]) + packer.flush()
     stream = Unpacked(io.BytesIO(bomb))
 
-    for _ in range(100):
+    for _number in range(100):
         assert len(stream.read(MIB)) == MIB
     with pytest.raises(DamageError, match=r"bomb: .* over 1,000 times"):
         stream.read(MIB)

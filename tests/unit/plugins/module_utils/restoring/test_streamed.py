@@ -45,8 +45,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring.plan import Stretch
-    from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring.streamed import Lose, Source, Take
+    from ansible_collections.stowage.ftp_backup.plugins.module_utils.stretches import Lose, Source, Stretch, Take
 
 Value = t.Any  # what may stand in an entry, and in the options of tests
 MTIME = 1_700_000_000_000_000_000

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import typing as t
 
-from .dump_tokens import NAME, SIGN, TEXT, WORD, words_of
+from .mysql_tokens import NAME, SIGN, TEXT, WORD, words_of
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from .dump_tokens import Token
+    from .mysql_tokens import Token
 
 _DEEPEST = 100
 _LOOPS = ("LOOP", "WHILE", "REPEAT", "FOR")

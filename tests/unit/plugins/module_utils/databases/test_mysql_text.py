@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.cpanel.dump_collations import nearest_collation
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.cpanel.dump_text import DumpText, Tongue
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.databases.mysql_collations import nearest_collation
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.databases.mysql_text import DumpText, Tongue
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import DatabaseError
 
 if t.TYPE_CHECKING:

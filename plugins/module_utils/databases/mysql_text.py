@@ -20,9 +20,9 @@ import typing as t
 from dataclasses import dataclass
 
 from ..errors import DatabaseError
-from .dump_bodies import Body
-from .dump_collations import nearest_collation
-from .dump_tokens import NAME, SIGN, TEXT, WORD, Reading, StatementReader, Words, words_of
+from .mysql_bodies import Body
+from .mysql_collations import nearest_collation
+from .mysql_tokens import NAME, SIGN, TEXT, WORD, Reading, StatementReader, Words, words_of
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,7 +32,7 @@ if t.TYPE_CHECKING:
     Account = tuple[str, str]
     # Gives the definer for what an account has defined, or nobody, and tells whether it may run with that one's rights.
     Settle = Callable[[t.Optional[Account]], tuple[Account, bool]]
-    from .dump_tokens import Statement, Token
+    from .mysql_tokens import Statement, Token
 
 _LIMIT = 64 * 1024 * 1024  # bytes of all definitions together, which are held in memory
 _TOLD = 5  # names in a warning
