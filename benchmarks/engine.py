@@ -19,6 +19,8 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.destination imp
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.registry import Destination, FileRegistry, Host
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.reindex import reindex
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.restore import Wish, restore
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.restore_account import AccountWish, restore_account
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring.selection import WantedPart
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.retention import parse_policy
 
 if t.TYPE_CHECKING:
@@ -41,6 +43,10 @@ def use_case(request: dict[str, t.Any]) -> Callable[[], Outcome]:
         return lambda: back_up(registry, host, wanted, check_mode=False)
     if request["call"] == "reindex":
         return lambda: reindex(registry, host.state_directory, options["destination"], check_mode=False)
+    if request["call"] == "restore_account":
+        parts = tuple(WantedPart(*part) for part in options["parts"])
+        asked = AccountWish(**{**options, "parts": parts, "target": Path(options["target"])})
+        return lambda: restore_account(registry, host, asked, check_mode=False)
     wish = Wish(**{**options, "paths": tuple(options["paths"]), "target": Path(options["target"])})
     return lambda: restore(registry, host, wish, check_mode=False)
 

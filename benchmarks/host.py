@@ -15,6 +15,8 @@ from pathlib import Path
 from .measure import Command
 
 if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.servers.server import FtpServer
 
 #: How many connections each program that can be told may use at a time: the collection's own default.
@@ -47,6 +49,7 @@ class Host:
 
     server: FtpServer
     state: Path
+    engine: str = "native"
 
     @property
     def _directories(self) -> dict[str, str]:
@@ -63,6 +66,7 @@ class Host:
             "directory": str(self.server.directory.relative_to("/")),
             "ca_path": str(self.server.ca_path),
             "max_connections": CONNECTIONS,
+            "engine": self.engine,
         }
         return self._call("declare", options)
 
@@ -73,6 +77,11 @@ class Host:
     def restore(self, job: Job, target: Path, path: Path | None = None) -> Command:
         """Return what brings the latest restore point below *target*, or only one *path* of it."""
         return self._call("restore", _restoration(job, target, path))
+
+    def restore_account(self, account: str, target: Path, parts: Sequence[tuple[str, str]]) -> Command:
+        """Return what brings the latest backup of an account of cPanel below *target*, or some *parts* of it."""
+        options: dict[str, object] = {"destination": _DESTINATION, "account": account, "target": str(target)}
+        return self._call("restore_account", {**options, "parts": list(parts)})
 
     def reindex(self) -> Command:
         """Return what rebuilds the index of the whole destination."""

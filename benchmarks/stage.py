@@ -39,13 +39,17 @@ class Stage:
     server: FtpServer
     directory: Path
 
-    def host(self, name: str) -> Host:
-        """Return a new host that knows nothing but how to reach the server."""
+    def host(self, name: str, *, directory: str = "backups", engine: str = "native") -> Host:
+        """Return a new host that knows nothing but how to reach the *directory* of the server."""
         state = self.directory / name
         state.mkdir()
-        host = Host(self.server.below("backups"), state)
+        host = Host(self.server.below(directory), state, engine)
         run(host.declare(), self.directory, self.network.listen)
         return host
+
+    def forget(self, name: str) -> None:
+        """Remove the host called *name*."""
+        shutil.rmtree(self.directory / name)
 
     def measure(self, command: Command) -> Figure:
         """Return what a command costs; raises FailedError."""

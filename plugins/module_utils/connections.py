@@ -78,6 +78,12 @@ class ServerMemory:
             return Known(**{**known, "features": frozenset(known["features"])}), profile_from(values["profile"])
         return Known(), None
 
+    def may_restart(self) -> bool:
+        """Tell whether a download may begin in the middle of a file, as far as is known: FEAT lists ``REST STREAM``."""
+        known, profile = self.read()
+        is_listed = not known.features or any(feature.startswith("REST") for feature in known.features)
+        return known.restarts and is_listed and (profile is None or profile.restart is not False)
+
     def keep(self, known: Known, profile: Profile) -> None:
         """Remember *known* and *profile*, unless that is what is remembered already, but for what always changes."""
         older_known, older = self.read()

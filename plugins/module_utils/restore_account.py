@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from .answers import Whose
 from .catalog import reading
-from .connections import open_storage, reported
+from .connections import ServerMemory, open_storage, reported
 from .cpanel.generated import generated_files
 from .cpanel.listing import listing_name, open_listing
 from .cpanel.naming import Backup
@@ -104,7 +104,8 @@ def restore_account(registry: Registry, host: Host, wish: AccountWish, *, check_
         storage = stack.enter_context(open_storage(destination, run, state, may_write=not check_mode, warm=1))
         _require_unchanged(storage, listing)
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ftp-backup-")))
-        deed = _Deed(wish, listing, selection, storage, scratch, check_mode=check_mode)
+        restarts = ServerMemory(state).may_restart()
+        deed = _Deed(wish, listing, selection, storage, scratch, restarts=restarts, check_mode=check_mode)
         side_by_side = destination.max_connections or _SIDE_BY_SIDE
         loader = None
         if wish.load is not None:
@@ -220,9 +221,11 @@ class _Deed:
         storage: Storage,
         scratch: Path,
         *,
+        restarts: bool,
         check_mode: bool,
     ) -> None:
         self._wish = wish
+        self._restarts = restarts
         self._listing = listing
         self._selection = selection
         self._storage = storage
@@ -244,7 +247,9 @@ class _Deed:
             check_mode=self._check_mode,
         )
         origin = self._listing.origin
-        source = open_source(self._storage, PurePosixPath(origin.path), origin.form, side_by_side)
+        source = open_source(
+            self._storage, PurePosixPath(origin.path), origin.form, side_by_side, restarts=self._restarts
+        )
         selection = self._selection if wish.load is None else self._selection.without(DATABASE, DATABASE_USER)
         notes = restoration.run(selection.entries(self._listing), source, self.make)
         if failures.count:

@@ -5,22 +5,28 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
+import tarfile
 import typing as t
 
 import pytest
 
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.cpanel.reading import make_listing
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import (
     BackupError,
     DamageError,
     MissingError,
     UsageError,
 )
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.indexing import accounts as indexing
 from tests.cpanel import accounts
+from tests.cpanel.accounts import DIRECTORY, FILE, HARD_LINK, digest_of
 from tests.cpanel.archives import DIRECTORY_FORM, TAR, TAR_GZ, shape_for
 from tests.cpanel.archives import SHAPES as ARCHIVES
 from tests.cpanel.expected import differences, expected_of
-from tests.cpanel.hosting import Customer, as_served, put
+from tests.cpanel.hosting import Customer, Option, as_served, put
 from tests.cpanel.test_indexing import SHAPES
 
 if t.TYPE_CHECKING:
@@ -159,3 +165,95 @@ def test_any_shape_of_archive_gives_the_same(customer: Customer, tmp_path: Path,
     customer.restore(account.user, tmp_path / "target")
 
     assert differences(tmp_path / "target", expected_of(account).tree) == []
+
+
+def test_an_archive_for_cpanel_is_made_of_a_directory(customer: Customer, tmp_path: Path) -> None:
+    account = as_served(accounts.everything(), DIRECTORY_FORM)
+    put(customer, account, DAY, DIRECTORY_FORM)
+    customer.reindex()
+
+    customer.restore(account.user, tmp_path / "target", rebuild="cpmove")
+
+    with tarfile.open(tmp_path / "target" / f"cpmove-{account.user}.tar") as archive:
+        found = {os.fsencode(member.name): member for member in archive}
+        for member in account.members:
+            made = found[f"cpmove-{account.user}/".encode() + member.name]
+            assert (made.isfile(), made.isdir()) == (member.kind in (FILE, HARD_LINK), member.kind == DIRECTORY)
+            if member.kind == FILE:
+                content = archive.extractfile(made)
+                assert content is not None
+                assert hashlib.sha256(content.read()).hexdigest() == digest_of(member.content), member.name
+
+
+@pytest.mark.parametrize("lacking", [b"cp/", b"userdata/main", b"version"])
+def test_an_archive_that_cpanel_could_not_restore_is_not_left_behind(
+    customer: Customer, tmp_path: Path, lacking: bytes
+) -> None:
+    account = accounts.small().without(lacking)
+    put(customer, account, DAY, TAR_GZ)
+    customer.reindex()
+
+    with pytest.raises(DamageError, match=f"lacks {lacking.decode().rstrip('/')}, without which cPanel's restore"):
+        customer.restore(account.user, tmp_path / "target", rebuild="cpmove")
+
+    assert list((tmp_path / "target").iterdir()) == []
+
+
+def test_what_was_cut_is_left_out_unless_it_is_asked_for_by_name(customer: Customer, tmp_path: Path) -> None:
+    account = accounts.everything(large_size=3_000_000)
+    path = customer.top / put(customer, account, DAY, TAR)
+    with tarfile.open(path) as archive:
+        large = archive.getmember(f"cpmove-{account.user}/homedir/public_html/large.bin")
+    with path.open("rb+") as file:
+        file.truncate(large.offset_data + 1_000_000)
+    customer.reindex()
+    (point,) = customer.points(account=account.user)
+    assert point["damaged"]
+
+    result = customer.restore(account.user, tmp_path / "whole")
+
+    assert not (tmp_path / "whole" / "files").exists()
+    assert (tmp_path / "whole" / "mailbox").is_dir()
+    assert any("were cut and left out, the first is files//" in warning for warning in result.warnings)
+    customer.restore(account.user, tmp_path / "named", parts=[("files", "/")])
+    assert (tmp_path / "named" / "files" / "public_html" / "index.php").is_file()
+    assert not (tmp_path / "named" / "files" / "public_html" / "large.bin").exists()
+
+
+def test_the_latest_is_the_latest_that_is_not_damaged(customer: Customer, tmp_path: Path) -> None:
+    account = accounts.small()
+    put(customer, account, "2026-11-21/accounts", TAR_GZ)
+    path = customer.top / put(customer, account, DAY, TAR_GZ)
+    with path.open("rb+") as file:
+        file.truncate(path.stat().st_size // 2)
+    customer.reindex()
+
+    result = customer.restore(account.user, tmp_path / "target")
+
+    assert result.values["point"]["id"] == f"2026-11-21/accounts/{account.user}"
+    assert differences(tmp_path / "target", expected_of(account).tree) == []
+
+
+def test_a_backup_that_grows_while_it_is_read_stays_as_it_was(
+    customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = accounts.small()
+    path = customer.top / put(customer, account, DAY, TAR)
+    customer.reindex()
+    (before,) = customer.points(account=account.user)
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+
+    def while_it_is_written(*arguments: Option) -> None:
+        make_listing(*arguments)
+        with path.open("ab") as file:
+            file.write(bytes(10240))
+
+    monkeypatch.setattr(f"{indexing.__name__}.make_listing", while_it_is_written)
+    result = customer.reindex()
+
+    (after,) = customer.points(account=account.user)
+    assert after == before
+    (sentence,) = result.values["damaged"]
+    assert "changed while it was read: it is being written" in sentence
+    monkeypatch.undo()
+    assert customer.reindex().values["damaged"] == []

@@ -408,7 +408,7 @@ class _Reading:
         with ExitStack() as stack:
             self._db.execute("BEGIN")
             self._resolve_links()
-            cut = self._seat(sorter, below, outside)
+            self._seat(sorter, below, outside)
             self._seat_generated(generated)
             self._db.execute("COMMIT")
             backup, learned = self._backup, self._learned
@@ -420,7 +420,7 @@ class _Reading:
                 size=learned.size,
                 is_dated=backup.created is not None,
                 damage=learned.damage,
-                cut=tuple(sorted(cut)) if learned.damage else (),
+                cut=self._cut(sorter, below),
                 facts=account.facts,
             )
             header = header_of(backup.id, user, backup.created or UNDATED, origin)
@@ -466,26 +466,30 @@ class _Reading:
                 (*found, number),
             )
 
-    def _seat(self, sorter: Sorter, below: _Below, outside: dict[bytes, int]) -> set[str]:
-        """Find the seats of all members; return the parts that the last one of them belongs to."""
+    def _seat(self, sorter: Sorter, below: _Below, outside: dict[bytes, int]) -> None:
+        """Find the seats of all members."""
         count = 0
-        cut: set[str] = set()
         for number, name, kind in self._pages(
             "SELECT number, name, kind FROM members WHERE number > ? ORDER BY number"
         ):
             inside = below(name)
             seats = sorter.seats(inside, is_directory=kind == DIRECTORY) if inside else []
-            if name == self._learned.last:
-                cut.update(f"{seat.kind}/{seat.name}" for seat in seats)
-                if inside.startswith(b"homedir"):
-                    cut.add(f"{FILES}/{HOME}")
             rows = [self._seat_row(number, seat, outside) for seat in seats if seat.path]
             count += len(rows)
             self._db.executemany("INSERT OR REPLACE INTO seats VALUES (?, ?, ?, ?, ?, ?)", rows)
         (kept,) = self._db.execute("SELECT count(*) FROM seats").fetchone()
         if count > kept:
             self._notes.add("", f"{count - kept:,} names stand there more than once; the last of each counts.")
-        return cut
+
+    def _cut(self, sorter: Sorter, below: _Below) -> tuple[str, ...]:
+        """Return the parts that were not read to their end: those of the member at which the damage came."""
+        if not self._learned.damage or not self._learned.last:
+            return ()
+        inside = below(self._learned.last)
+        cut = {f"{seat.kind}/{seat.name}" for seat in sorter.seats(inside, is_directory=False)}
+        if inside.startswith(b"homedir"):
+            cut.add(f"{FILES}/{HOME}")
+        return tuple(sorted(cut))
 
     def _pages(self, query: str) -> Iterator[tuple[t.Any, ...]]:
         """Yield the rows of *query*, a page at a time: other tables are written meanwhile."""

@@ -125,7 +125,7 @@ class StreamedRestoration:
                     writer.complete(file)
 
     def _dress_directories(self, plan: Plan) -> None:
-        """Give the directories what belongs to them, the deepest first: what is made in one changes its times."""
+        """Give the directories what belongs to them, the deepest first: one may bar the way to what lies in it."""
         for entry in plan.later(_DRESS, last_first=True):
             try:
                 status = self._target.status(entry.path)

@@ -243,18 +243,56 @@ def test_a_nested_archive_in_a_directory_is_read_in_ranges() -> None:
     assert sorted(storage.transfers) == [("homedir.tar", 512, 1000), ("homedir.tar", 4 * MIB, 1000)]
 
 
-def test_little_is_read_ahead_of_who_takes_it() -> None:
-    storage = Watched()
-    storage.files[PATH] = bytes(200 * MIB)
+class Measured(Watched):
+    """A storage that knows how much was read, and tells where that is more than *limit* bytes."""
 
-    def never(_stretch: Stretch, _piece: memoryview) -> None:
-        raise DamageError("enough")
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self.read_so_far = 0
+        self.has_passed_limit = threading.Event()
+        self._limit = limit
 
-    source = open_source(storage, PATH, "tar", 2)
-    with pytest.raises(DamageError, match="enough"):
-        source.bring(iter([Stretch("", offset, MIB) for offset in range(0, 200 * MIB, MIB)]), never, never)  # type: ignore[arg-type] # nothing is lost
+    @contextmanager
+    def open(self, path: Path, offset: int = 0, length: int | None = None) -> Iterator[Reader]:
+        with super().open(path, offset, length) as reader:
+            yield Measuring(reader, self)
 
-    assert storage.bytes_received <= 10 * MIB
+    def count(self, size: int) -> None:
+        with self.counting:
+            self.read_so_far += size
+            if self.read_so_far > self._limit:
+                self.has_passed_limit.set()
+
+
+class Measuring:
+    def __init__(self, reader: Reader, storage: Measured) -> None:
+        self._reader = reader
+        self._storage = storage
+
+    def read(self, size: int) -> memoryview:
+        content = self._reader.read(size)
+        self._storage.count(len(content))
+        return content
+
+
+@pytest.mark.parametrize("form", ["tar", "tar.gz"])
+def test_little_is_read_ahead_of_who_takes_it(form: str) -> None:
+    storage = Measured(10 * MIB)
+    chunk = random.Random(2).randbytes(MIB)
+    storage.files[PATH] = gzip.compress(chunk * 40, 0) if form == "tar.gz" else chunk * 40
+    stretches = [Stretch("", offset, MIB) for offset in range(0, 40 * MIB, MIB)]
+    waited: list[bool] = []
+
+    class Slow(Brought):
+        def take(self, stretch: Stretch, piece: memoryview) -> None:
+            if not waited:
+                waited.append(storage.has_passed_limit.wait(0.5))
+            super().take(stretch, piece)
+
+    Slow(stretches).bring(storage, form, 2).assert_right(lambda _stretch: chunk)
+
+    assert waited == [False]
+    assert storage.read_so_far >= 40 * MIB
 
 
 # -- what ends it
