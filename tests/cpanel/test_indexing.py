@@ -12,7 +12,9 @@ import typing as t
 import pytest
 
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import UsageError
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.part_globs import PartGlob
 from tests.cpanel import accounts
+from tests.cpanel.accounts import digest_of
 from tests.cpanel.archives import DIRECTORY_FORM, TAR, TAR_GZ, layout
 from tests.cpanel.expected import FILES, HOME, expected_of
 from tests.cpanel.hosting import Customer, as_served, hand_over, put
@@ -105,3 +107,76 @@ def test_accounts_have_no_jobs_and_jobs_no_accounts(customer: Customer) -> None:
 
     with pytest.raises(UsageError, match="of accounts: give an account"):
         customer.ask(job="small")
+
+
+def test_a_file_that_stays_the_same_is_one_version_whatever_form_it_is_backed_up_in(customer: Customer) -> None:
+    account = accounts.everything()
+    for day, form in enumerate((TAR, TAR_GZ), 1):
+        put(customer, account, f"2026-11-0{day}/accounts", form)
+    put(customer, account.without(b"homedir/public_html/index.php"), "2026-11-03/accounts", TAR)
+    customer.reindex()
+
+    answer = customer.ask(
+        account=account.user,
+        paths=("public_html/index.php",),
+        parts=(PartGlob("info@*", "mailbox"),),
+        limit=10,
+    )
+
+    (version,) = answer["versions"]
+    assert (version["path"], version["point_count"]) == ("/public_html/index.php", 2)
+    assert version["digest"] == digest_of(account.member(b"homedir/public_html/index.php").content)
+    assert [point["id"] for point in version["points"]] == [f"2026-11-0{day}/accounts/{account.user}" for day in (2, 1)]
+    (mailbox,) = answer["parts"]
+    assert (mailbox["name"], mailbox["point_count"]) == (f"info@{account.who.domain}", 3)
+
+
+def test_an_older_backup_that_turns_up_later_takes_its_place_in_the_past(customer: Customer) -> None:
+    for day in (2, 3):
+        put(customer, accounts.small(), f"2026-11-0{day}/accounts")
+    customer.reindex()
+    path = put(customer, accounts.small(), "weekly/2026-11-01/accounts")
+
+    result = customer.reindex()
+
+    assert set(customer.opened) == {path}
+    assert (result.values["new"], result.values["unchanged"]) == (1, 2)
+    assert [point["created"][:10] for point in customer.points(account=accounts.small().user)] == [
+        "2026-11-03",
+        "2026-11-02",
+        "2026-11-01",
+    ]
+
+
+def test_check_mode_reads_and_keeps_nothing(customer: Customer) -> None:
+    put(customer, accounts.small(), "2026-11-01/accounts")
+
+    foretold = customer.reindex(check_mode=True)
+
+    assert not customer.state.index.exists()
+    assert not customer.state.listings.exists()
+    assert foretold.values == customer.reindex().values
+
+
+def test_all_is_read_again_if_that_is_asked_for(customer: Customer) -> None:
+    path = put(customer, accounts.small(), "2026-11-01/accounts")
+    customer.reindex()
+
+    again = customer.reindex(rebuild=True)
+
+    assert set(customer.opened) == {path}
+    assert not again.changed
+
+
+def test_a_listing_that_was_lost_or_damaged_is_made_anew(customer: Customer) -> None:
+    path = put(customer, accounts.small(), "2026-11-01/accounts")
+    customer.reindex()
+    (listing,) = customer.state.listings.iterdir()
+    content = listing.read_bytes()
+
+    for damaged in (None, content[: len(content) // 2], bytes(100)):
+        listing.unlink() if damaged is None else listing.write_bytes(damaged)
+        result = customer.reindex()
+        assert set(customer.opened) == {path}
+        assert result.values["points"] == 1
+        assert listing.read_bytes() == content

@@ -28,9 +28,13 @@ from tests.cpanel.archives import SHAPES as ARCHIVES
 from tests.cpanel.expected import differences, expected_of
 from tests.cpanel.hosting import Customer, Option, as_served, put
 from tests.cpanel.test_indexing import SHAPES
+from tests.servers.faults import Answer, Fault
 
 if t.TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.conftest import Serve
+    from tests.servers.server import FtpServer
 
 DAY = "2026-11-22/accounts"
 
@@ -257,3 +261,50 @@ def test_a_backup_that_grows_while_it_is_read_stays_as_it_was(
     assert "changed while it was read: it is being written" in sentence
     monkeypatch.undo()
     assert customer.reindex().values["damaged"] == []
+
+
+@pytest.mark.parametrize("form", [TAR, TAR_GZ, DIRECTORY_FORM])
+def test_an_account_comes_back_from_each_server(each_server: FtpServer, tmp_path: Path, form: str) -> None:
+    account = accounts.small()
+    (tmp_path / "host").mkdir()
+    customer = Customer(each_server, tmp_path / "host")
+    put(customer, account, DAY, form)
+    customer.declare()
+    customer.reindex()
+
+    customer.restore(account.user, tmp_path / "target")
+
+    found = differences(tmp_path / "target", expected_of(account).tree)
+    if form == DIRECTORY_FORM:  # not each server tells modes, links and times to the second
+        found = [what for what in found if "its mode is" not in what and "its time is" not in what]
+        found = [what for what in found if b"www" not in what.encode()]
+    assert found == []
+
+
+def test_a_part_is_had_from_a_server_that_begins_no_file_in_the_middle(serve: Serve, tmp_path: Path) -> None:
+    server = serve(Fault("REST", Answer("502 REST is not known"), times=0))
+    account = accounts.everything()
+    (tmp_path / "host").mkdir()
+    customer = Customer(server.facts, tmp_path / "host")
+    put(customer, account, DAY, TAR)
+    customer.declare()
+    customer.reindex()
+    part = ("mailbox", f"info@{account.who.domain}")
+
+    customer.restore(account.user, tmp_path / "target", parts=[part])
+
+    assert differences(tmp_path / "target", expected_of(account).parts[part]) == []
+    assert any(heard.verb == "REST" for heard in server.heard)
+
+
+@pytest.mark.parametrize("form", [TAR, TAR_GZ, DIRECTORY_FORM])
+def test_one_connection_is_enough(customer: Customer, tmp_path: Path, form: str) -> None:
+    account = as_served(accounts.everything(), form)
+    for day in ("2026-11-20/accounts", "2026-11-21/accounts", DAY):
+        put(customer, account, day, form)
+    customer.declare(max_connections=1)
+    customer.reindex()
+
+    customer.restore(account.user, tmp_path / "target")
+
+    assert differences(tmp_path / "target", expected_of(account).tree) == []
