@@ -53,9 +53,11 @@ def test_an_account_comes_back_byte_for_byte(customer: Customer, tmp_path: Path,
     assert not customer.restore(account.user, tmp_path / "target").changed
 
 
-@pytest.mark.parametrize("form", [TAR, TAR_GZ, DIRECTORY_FORM])
-def test_each_part_comes_back_alone(customer: Customer, tmp_path: Path, form: str) -> None:
-    account = as_served(accounts.everything(), form)
+@pytest.mark.parametrize(
+    ("shape", "form"), [*((shape, TAR) for shape in SHAPES), ("everything", TAR_GZ), ("everything", DIRECTORY_FORM)]
+)
+def test_each_part_comes_back_alone(customer: Customer, tmp_path: Path, shape: str, form: str) -> None:
+    account = as_served(SHAPES[shape](), form)
     put(customer, account, DAY, form)
     customer.reindex()
 
@@ -63,6 +65,19 @@ def test_each_part_comes_back_alone(customer: Customer, tmp_path: Path, form: st
         target = tmp_path / f"target-{number}"
         customer.restore(account.user, target, parts=[part])
         assert differences(target, tree) == [], part
+
+
+@pytest.mark.parametrize("form", [TAR, TAR_GZ])
+def test_a_home_directory_alone_is_one_part(customer: Customer, tmp_path: Path, form: str) -> None:
+    account = accounts.home_only()
+    put(customer, account, DAY, form)
+    customer.reindex()
+
+    customer.restore(account.user, tmp_path / "target")
+
+    (point,) = customer.points(account=account.user)
+    assert [(part["kind"], part["name"]) for part in point["parts"]] == [("files", "/")]
+    assert differences(tmp_path / "target", expected_of(account).tree) == []
 
 
 @pytest.mark.parametrize("form", [TAR, TAR_GZ, DIRECTORY_FORM])

@@ -81,14 +81,24 @@ def of_home(path: str) -> str:
 
 
 class Sorter:
-    """Tells where the members of one backup belong; *has* tells whether there is a member of a name."""
+    """Tells where the members of one backup belong; *has* tells whether there is a member of a name.
+
+    A backup that *is_home_alone* is one part, with the mail in it.
+    """
 
     def __init__(
-        self, account: Account, user: str, certificates: tuple[str, ...], has: Callable[[bytes], bool]
+        self,
+        account: Account,
+        user: str,
+        certificates: tuple[str, ...],
+        has: Callable[[bytes], bool],
+        *,
+        is_home_alone: bool,
     ) -> None:
         self._account = account
         self._user = user
         self._has = has
+        self._is_home_alone = is_home_alone
         self._domains = tuple(sorted(account.domains))
         self._mail_domains = tuple(sorted(account.mail_domains))
         self._certificates = certificates
@@ -97,6 +107,8 @@ class Sorter:
     def seats(self, name: bytes, *, is_directory: bool) -> list[Seat]:
         """Return all seats of the member *name*, below the top directory; none if it stands nowhere as it is."""
         first, _slash, rest = name.partition(b"/")
+        if self._is_home_alone and first == b"homedir":
+            return [Seat(FILES, HOME, b"/" + rest)]
         if first == b"homedir":
             return self._of_home(rest)
         if (

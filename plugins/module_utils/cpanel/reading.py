@@ -404,7 +404,7 @@ class _Reading:
         for made in generated:
             for note in made.notes:
                 self._notes.add(note.path, note.problem)
-        sorter = Sorter(account, user, _certificates(outside), outside.__contains__)
+        sorter = Sorter(account, user, _certificates(outside), outside.__contains__, is_home_alone=is_home_alone)
         with ExitStack() as stack:
             self._db.execute("BEGIN")
             self._resolve_links()
