@@ -165,7 +165,8 @@ def told_by_tarfile(archive: bytes) -> list[tuple[t.Any, ...]]:
     with tarfile.open(fileobj=io.BytesIO(archive), encoding="utf-8", errors="surrogateescape") as found:
         return [
             (
-                one.name.encode("utf-8", "surrogateescape").removeprefix(b"./"),
+                # Before Python 3.10, a slash may stay.
+                one.name.rstrip("/").encode("utf-8", "surrogateescape").removeprefix(b"./"),
                 KINDS[one.type],
                 one.mode & 0o7777,
                 one.uid,
