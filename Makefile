@@ -26,7 +26,7 @@ lint types units matrix sanity: .venv/dev.installed $(package)
 lint:    ## Check form: ruff, yamllint, ansible-lint, documentation, shell scripts, changelog, archive
 types:   ## Check types: mypy --strict
 units:   ## Run all of pytest on this Python
-matrix:  ## Run the unit tests on Python 3.9 to 3.13, as far as they are there
+matrix:  ## Run the unit tests on the other ones of Python 3.9 to 3.13, as far as they are there
 sanity:  ## Run ansible-test sanity in a clean copy
 
 format: .venv/dev.installed  ## Let ruff mend what it can
