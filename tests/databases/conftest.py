@@ -20,9 +20,9 @@ if t.TYPE_CHECKING:
     from tests.servers.postgresql import PostgreSql
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def postgresql() -> Iterator[PostgreSql]:
-    """Give the session's PostgreSQL."""
+    """Give the PostgreSQL of the file, in which one test may find what another one left."""
     _require(postgresql_server.why_unavailable())
     with postgresql_server.postgresql() as server:
         yield server
@@ -36,9 +36,9 @@ def make_postgresql() -> Iterator[Callable[[], PostgreSql]]:
         yield lambda: stack.enter_context(postgresql_server.postgresql(password="another's"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDb]:
-    """Give the session's MariaDB."""
+    """Give the MariaDB of the file, in which one test may find what another one left."""
     _require(mariadb_server.why_unavailable())
     with mariadb_server.mariadb(tmp_path_factory.mktemp("mariadb")) as server:
         yield server

@@ -85,7 +85,7 @@ def unlike(first: dict[str, str], second: dict[str, str]) -> list[str]:
     return sorted(what for what in first.keys() | second.keys() if first.get(what) != second.get(what))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def rich(mariadb: MariaDb) -> dict[str, str]:
     """Make the database with all that is hard to bring back, and return what must be the same again."""
     fill(mariadb)

@@ -132,6 +132,13 @@ def test_what_is_of_the_server_and_of_the_database_itself_is_left_out() -> None:
     assert (found.dump.database, found.dump.charset, found.dump.collation) == ("shop", "latin1", "latin1_swedish_ci")
 
 
+def test_a_dump_may_begin_with_a_statement_in_which_there_is_nothing() -> None:
+    found = loaded("/*!40101 */;\nCREATE DATABASE `shop` CHARACTER SET latin1;\n" + TABLE)
+
+    assert found.rows == f"CREATE TABLE `t` (`a` int){END}"
+    assert found.dump.charset == "latin1"
+
+
 RICH = r"""
 -- Host: localhost    Database: shop
 /*!40101 SET NAMES utf8 */;
