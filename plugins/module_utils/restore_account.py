@@ -8,6 +8,7 @@ from __future__ import annotations
 import stat
 import tempfile
 import typing as t
+import zlib
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,7 +17,7 @@ from .answers import Whose
 from .catalog import reading
 from .connections import ServerMemory, open_storage, reported
 from .cpanel.generated import generated_files
-from .cpanel.listing import listing_name, open_listing
+from .cpanel.listing import hold_listing, listing_name
 from .cpanel.naming import Backup
 from .cpanel.parts import DATABASE_USER
 from .cpanel.rebuilding import archive_name, require_restorable, write_archive
@@ -52,6 +53,7 @@ if t.TYPE_CHECKING:
     from .storage import Storage
 
 _SIDE_BY_SIDE = 4
+_MADE_KEPT = 8
 _DONE = "could not be restored, everything else was"
 _FORETOLD = "cannot be restored, everything else can"
 _KINDS = ("files", "directories", "links", "others", "databases", "deleted")
@@ -96,11 +98,10 @@ def restore_account(registry: Registry, host: Host, wish: AccountWish, *, check_
     require_fitting(destination, None, None, wish.account)
     state = DestinationState(host.state_directory, destination.name, destination.place)
     point, warnings = _chosen(state, destination, wish)
-    listing = _listing_of(state, point)
-    origin = listing.origin
-    selection = account_selection(wish.paths, wish.parts, listing.trailer.parts, origin.cut)
     run = names.run_id(host.now(), host.chance())
     with ExitStack() as stack:
+        listing = _listing_of(state, point, stack)
+        selection = account_selection(wish.paths, wish.parts, listing.trailer.parts, listing.origin.cut)
         storage = stack.enter_context(open_storage(destination, run, state, may_write=not check_mode, warm=1))
         _require_unchanged(storage, listing)
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ftp-backup-")))
@@ -154,13 +155,19 @@ def _chosen(
     return point, ()
 
 
-def _listing_of(state: DestinationState, point: IndexedPoint) -> Listing:
+def _listing_of(state: DestinationState, point: IndexedPoint, held: ExitStack) -> Listing:
+    """Return the listing of *point*, which stays as it is until *held* is left, whatever a reindex does meanwhile."""
     try:
-        return open_listing(state.listings / listing_name(point.run))
+        listing = hold_listing(state.listings / listing_name(point.run), held)
     except BackupError as error:
         raise DamageError(
             f"What this host has kept of the backup {point.run} cannot be used: run reindex. {error}"
         ) from error
+    if (listing.header.run, listing.header.job) != (point.run, point.job):
+        raise DamageError(
+            f"What this host has kept of the backup {point.run} is of the account {listing.header.job!r}: run reindex."
+        )
+    return listing
 
 
 def _require_unchanged(storage: Storage, listing: Listing) -> None:
@@ -196,18 +203,19 @@ class Maker:
 
     def __init__(self, databases: Sequence[str]) -> None:
         self._databases = databases
-        self._members: dict[bytes, bytes] = {}
-        self._made: dict[tuple[str, str, str], bytes] = {}
+        # The members that were asked for last, and what is made of them; those of one mailbox come in turn.
+        self._made: list[tuple[dict[bytes, bytes], dict[tuple[str, str, str], bytes]]] = []
 
     def __call__(self, entry: Entry, members: Mapping[str, bytes]) -> bytes:
         """Return the content of *entry*, whose path is that below a target, from the *members* it is made of."""
         named = {path_bytes(name): content for name, content in members.items()}
-        if self._members != named:
-            self._members = named
-            made = generated_files(self._members, self._databases)
-            self._made = {(file.kind, file.name, file.rest): file.content for file in made}
+        made = next((made for members_before, made in self._made if members_before == named), None)
+        if made is None:
+            files = generated_files(named, self._databases)
+            made = {(file.kind, file.name, file.rest): file.content for file in files}
+            self._made = [(named, made), *self._made[: _MADE_KEPT - 1]]
         kind, name, rest = path_text(entry.path).lstrip("/").split("/", 2)
-        return self._made.get((kind, name, rest), b"")
+        return made.get((kind, name, rest), b"")
 
 
 class _Deed:
@@ -258,12 +266,14 @@ class _Deed:
 
     def rebuild(self, target: Target) -> tuple[str, ...]:
         """Bring back the archive of the whole account, unless it is there; nothing else is known to be that archive."""
-        header = self._listing.header
+        origin = self._listing.origin
         path = path_bytes(f"/{archive_name(self._listing)}")
-        mtime = int(header.started.timestamp()) * 10**9
-        entry = Entry(path, FILE, 0o600, 0, 0, "", "", mtime, self._listing.origin.size)
+        mtime = int(self._listing.header.started.timestamp()) * 10**9
+        if not origin.size:  # that of a directory is not known before: a part of a second tells which state it was
+            mtime += zlib.crc32(origin.mark.encode("utf-8", "surrogateescape")) % 10**9
+        entry = Entry(path, FILE, 0o600, 0, 0, "", "", mtime, origin.size)
         status = target.status(path)
-        is_same_size = status is not None and status.st_size == entry.size
+        is_same_size = status is not None and origin.size in (0, status.st_size)
         if status is not None and stat.S_ISDIR(status.st_mode):
             raise UsageError(f"{target.root}{path_text(path)} is a directory, where the archive is to be written.")
         if self._wish.overwrite == "never" and status is not None:

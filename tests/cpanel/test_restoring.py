@@ -323,3 +323,14 @@ def test_one_connection_is_enough(customer: Customer, tmp_path: Path, form: str)
     customer.restore(account.user, tmp_path / "target")
 
     assert differences(tmp_path / "target", expected_of(account).tree) == []
+
+
+def test_an_archive_made_of_a_directory_is_not_made_again(customer: Customer, tmp_path: Path) -> None:
+    account = as_served(accounts.small(), DIRECTORY_FORM)
+    put(customer, account, DAY, DIRECTORY_FORM)
+    customer.reindex()
+    first = customer.restore(account.user, tmp_path / "target", rebuild="cpmove")
+
+    again = customer.restore(account.user, tmp_path / "target", rebuild="cpmove")
+
+    assert (first.changed, again.changed) == (True, False)

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import typing as t
 from dataclasses import asdict, dataclass, field
 
-from ..errors import DamageError
+from ..errors import DamageError, told_as
+from ..moments import UNDATED
 from ..native.entries import Header, VolumeUse, path_bytes
 from ..native.manifest import ManifestReader, ManifestWriter
 from ..native.points import manifest_of
@@ -22,11 +24,13 @@ from ..version import VERSION
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from contextlib import ExitStack
     from datetime import datetime
     from pathlib import Path
 
     from ..native.entries import Entry, Place
     from ..native.manifest import OnDamage
+    from .naming import Backup
 
 STRUCTURE = "cpanel"
 FORMAT = 1  # of what a listing says; one of another is made anew
@@ -67,6 +71,11 @@ class Origin:
         if origin.format != FORMAT:
             raise ValueError("the listing has another format")
         return origin
+
+
+def date_of(backup: Backup) -> datetime:
+    """Return the date of *backup*; what tells one that no backup can have counts as what tells none."""
+    return UNDATED if backup.created is None else max(backup.created, UNDATED)
 
 
 def header_of(point: str, account: str, started: datetime, origin: Origin) -> Header:
@@ -128,6 +137,21 @@ class WholeListing(Listing):
 def open_listing(local: Path) -> Listing:
     """Return a reader of the listing in the file *local*; it raises as that of a manifest does."""
     return manifest_of(local, Listing)
+
+
+def hold_listing(local: Path, held: ExitStack) -> Listing:
+    """Return a reader of the listing in the file *local* as it is now, until *held* is left: others may replace it."""
+    sentence = f"Cannot read the listing {local}"
+    with told_as(sentence):
+        descriptor = os.open(local, os.O_RDONLY | os.O_CLOEXEC)
+        held.callback(os.close, descriptor)
+        size = os.fstat(descriptor).st_size
+
+    def read_at(offset: int, length: int) -> bytes:
+        with told_as(sentence):
+            return os.pread(descriptor, max(0, min(length, size - offset)), offset)
+
+    return Listing(read_at, size, local.name)
 
 
 def open_whole_listing(local: Path) -> Listing:

@@ -11,20 +11,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import typing as t
-from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 
 from .. import tables
 from ..databases.servers import MYSQL, POSTGRESQL
-from ..errors import DamageError, MissingError, RefusedError, told_as
+from ..errors import DamageError, LocalError, MissingError, RefusedError, told_as
 from ..moments import UNDATED
 from ..native.entries import (
     DATABASE,
     DIRECTORY,
     FILE,
-    FILES,
     HARD_LINK,
     SYMLINK,
     Entry,
@@ -42,18 +40,18 @@ from ..storage import FILE as REMOTE_FILE
 from ..storage import LINK as REMOTE_LINK
 from .generated import generated_files
 from .limits import LIMITS
-from .listing import ListingWriter, Origin, header_of
+from .listing import ListingWriter, Origin, date_of, header_of
 from .metadata import account_of, is_metadata
 from .naming import DIRECTORY as DIRECTORY_FORM
 from .naming import TAR, TAR_GZ
-from .parts import HOME, Sorter, seat_path
+from .parts import Sorter, seat_path
 from .remote import RemoteStream
 from .tarring import TarReader, safe_name
 from .unpacking import Unpacked
 
 if t.TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path, PurePosixPath
 
     from ..storage import Storage
@@ -62,33 +60,40 @@ if t.TYPE_CHECKING:
     from .parts import Seat
     from .remote import ByteStream
     from .tarring import Member
+else:
+    try:
+        import sqlite3
+    except ImportError:  # told by require_sqlite(): some systems have it in a package of its own
+        sqlite3 = None
 
 _SEGMENT = 8 * 1024 * 1024
 _BATCH = 2000
 _NOTES_KEPT = 200
+_CACHE_KIB = 32 * 1024
+_MEMBER_COST = 512  # bytes that a member of the metadata costs beside its content
+_NAME_COST, _ROOM_FOR_NAMES = 156, LIMITS.outside_home * 256  # bytes that a name costs, and that all of them may
+_TOPS_KEPT = 1000
+_REFUSED_KEPT = 2000
 _HINTS = frozenset((b"cp", b"homedir", b"homedir.tar", b"mysql", b"mysql.sql", b"userdata", b"version", b"dnszones"))
 _HOME_MARKS = (b".cpanel/datastore", b".cpanel-datastore")
 _GZIP = b"\x1f\x8b"
-_DUMP = re.compile(rb"mysql/(.+)\.(?:create|sql|sql\.gz)|psql/(.+)\.tar", re.DOTALL)
 _SCHEMA = """
-PRAGMA journal_mode = OFF;
-PRAGMA synchronous = OFF;
 CREATE TABLE members (
   number INTEGER PRIMARY KEY, name BLOB NOT NULL, kind TEXT NOT NULL, mode INTEGER NOT NULL, uid INTEGER NOT NULL,
-  gid INTEGER NOT NULL, user TEXT NOT NULL, grp TEXT NOT NULL, mtime INTEGER NOT NULL, size INTEGER NOT NULL,
-  digest TEXT NOT NULL, target BLOB NOT NULL, places TEXT NOT NULL, extents TEXT NOT NULL
+  gid INTEGER NOT NULL, user BLOB NOT NULL, grp BLOB NOT NULL, mtime INTEGER NOT NULL, size INTEGER NOT NULL,
+  digest TEXT NOT NULL, target BLOB NOT NULL, volume BLOB NOT NULL, places TEXT NOT NULL, extents TEXT NOT NULL
 );
 -- number: of the member; a generated file has a negative one. before: the member whose content comes before
 CREATE TABLE seats (
-  key BLOB PRIMARY KEY, number INTEGER NOT NULL, mode INTEGER NOT NULL, kind TEXT NOT NULL, part TEXT NOT NULL,
+  key BLOB PRIMARY KEY, number INTEGER NOT NULL, mode INTEGER NOT NULL, kind TEXT NOT NULL, part BLOB NOT NULL,
   before INTEGER
 ) WITHOUT ROWID;
 """
-_COLUMNS = "number, name, kind, mode, uid, gid, user, grp, mtime, size, digest, target, places, extents"
+_COLUMNS = "number, name, kind, mode, uid, gid, user, grp, mtime, size, digest, target, volume, places, extents"
 
 
 class _Row(t.NamedTuple):
-    """A member as the table has it; *places* and *extents* in JSON."""
+    """A member as the table has it: *user* and *group* as bytes, *places* in *volume* as text, *extents* in JSON."""
 
     number: int
     name: bytes
@@ -96,14 +101,15 @@ class _Row(t.NamedTuple):
     mode: int
     uid: int
     gid: int
-    user: str
-    group: str
+    user: bytes
+    group: bytes
     mtime: int
-    size: int
-    digest: str
-    target: bytes
-    places: str
-    extents: str
+    size: int = 0
+    digest: str = ""
+    target: bytes = b""
+    volume: bytes = b""
+    places: str = ""
+    extents: str = ""
 
 
 class Notes:
@@ -132,13 +138,15 @@ class Notes:
 class _Learned:
     """What one pass has learned beside the table of members.
 
-    *last* is the member that was read last; *form* is what the content shows, whatever the name says.
+    *last* is the member that was read last, and *refused* are directories that the server does not list, as many as are
+    kept; *form* is what the content shows, whatever the name says.
     """
 
     form: str
     last: bytes = b""
     damage: str = ""
     size: int = 0
+    refused: list[bytes] = field(default_factory=list)
 
 
 def make_listing(storage: Storage, backup: Backup, mark: str, listing: Path, scratch: Path) -> None:
@@ -147,22 +155,34 @@ def make_listing(storage: Storage, backup: Backup, mark: str, listing: Path, scr
     What is damaged is part of the listing; what cannot be read now, though it may be later, is raised as a
     StorageError, and a backup that vanished as a MissingError.
     """
-    table = scratch / f"{listing.name}.sqlite"
-    tables.discard(table)
-    tables.make(table, _SCHEMA)
+    tables.require_sqlite("The reading of a backup")
+    table, temporary = scratch / f"{listing.name}.sqlite", listing.with_name(f"{listing.name}.tmp")
     try:
-        with closing(tables.connect(table)) as connection:
-            connection.execute("PRAGMA synchronous = OFF")
-            reading = _Reading(storage, backup, connection)
-            reading.read()
-            make_private_directory(listing.parent)
-            temporary = listing.with_name(f"{listing.name}.tmp")
-            with told_as(f"Cannot write the listing {listing}"):
-                temporary.unlink(missing_ok=True)
-                reading.write(temporary, mark)
-                temporary.replace(listing)
+        with _told_of_table(table):
+            tables.discard(table)
+            tables.make(table, _SCHEMA)
+            with closing(tables.connect(table)) as connection:
+                for setting in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{_CACHE_KIB}"):
+                    connection.execute(f"PRAGMA {setting}")
+                reading = _Reading(storage, backup, connection)
+                reading.read()
+                make_private_directory(listing.parent)
+                with told_as(f"Cannot write the listing {listing}"):
+                    temporary.unlink(missing_ok=True)
+                    reading.write(temporary, mark)
+                    temporary.replace(listing)
     finally:
         tables.discard(table)
+        with told_as(f"Cannot remove {temporary}"):
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _told_of_table(table: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise LocalError(f"What a backup holds cannot be noted in {table}: {error}.") from error
 
 
 class _Reading:
@@ -181,14 +201,16 @@ class _Reading:
         self._tops: dict[bytes, int] = {}
         self._marks: set[bytes] = set()
         self._outside: dict[bytes, int] = {}
+        self._room_for_names = _ROOM_FOR_NAMES
         self._metadata_numbers: dict[bytes, int] = {}
         self._sources: dict[bytes, int] = {}
         self._links = 0
+        self._is_directory = backup.form == DIRECTORY_FORM
 
     def read(self) -> None:
         """Fill the table of members."""
         self._db.execute("BEGIN")
-        if self._backup.form == DIRECTORY_FORM:
+        if self._is_directory:
             self._read_directory()
         else:
             self._read_archive()
@@ -249,44 +271,39 @@ class _Reading:
             self._notes.add(name, "it is a device, a FIFO or something else that is not restored")
             return
         self._learned.last = name
-        places: list[Place] = []
-        digest = ""
-        if member.kind == FILE:
-            kept = self._wants(name, member.size)
-            places, digest = self._hashed(reader, member, volume, kept)
-        self._add(
-            _Row(
-                self._number,
-                name,
-                member.kind,
-                member.mode & 0o777,
-                member.uid,
-                member.gid,
-                member.user,
-                member.group,
-                member.mtime,
-                member.size,
-                digest,
-                member.target,
-                _places_text(places),
-                json.dumps(member.extents) if member.extents else "",
-            )
+        kept = self._wants(name, member.size) if member.kind == FILE else None
+        places, digest = self._hashed(reader, member, kept) if member.kind == FILE else ("", "")
+        row = _Row(
+            self._number,
+            name,
+            member.kind,
+            member.mode & 0o777,
+            member.uid,
+            member.gid,
+            path_bytes(member.user),
+            path_bytes(member.group),
+            member.mtime,
+            member.size,
+            digest,
+            member.target,
+            path_bytes(volume),
+            places,
+            json.dumps(member.extents) if member.extents else "",
         )
+        self._add(row, kept)
 
     def _wants(self, name: bytes, size: int) -> bytearray | None:
         """Return what takes up the content of the member *name* if it is needed to know the account."""
-        below = name.partition(b"/")[2]
+        below = b"" if name.startswith(b"homedir/") or self._is_directory else name.partition(b"/")[2]
         if not (is_metadata(name) or (below and is_metadata(below))):
             return None
-        if size > LIMITS.metadata_member or self._kept + size > LIMITS.metadata_total:
+        if size > LIMITS.metadata_member or self._kept + size + _MEMBER_COST > LIMITS.metadata_total:
             self._notes.add(name, f"it is too large, {size:,} bytes, for what it should be, and was not looked into")
             return None
-        self._kept += size
         return bytearray()
 
-    def _hashed(
-        self, reader: TarReader, member: Member, volume: str, kept: bytearray | None
-    ) -> tuple[list[Place], str]:
+    @staticmethod
+    def _hashed(reader: TarReader, member: Member, kept: bytearray | None) -> tuple[str, str]:
         """Return where the content of *member* lies, in pieces of which each has its digest, and the digest of all."""
         places: list[Place] = []
         total, size, offset = hashlib.sha256(), 0, member.offset
@@ -300,24 +317,20 @@ class _Reading:
                 size += len(stretch)
                 rest = rest[len(stretch) :]
                 if size == _SEGMENT:
-                    places.append(Place(volume, offset, size, 0, size, total.hexdigest()))
+                    places.append(Place("", offset, size, 0, size, total.hexdigest()))
                     total, size, offset = hashlib.sha256(), 0, offset + size
+        if not places:
+            return (f"{offset} {size} ", total.hexdigest()) if size else ("", "")
         if size:
-            places.append(Place(volume, offset, size, 0, size, total.hexdigest()))
-        if kept is not None:
-            self._keep(member.name, bytes(kept))
-        return _joined(places)
-
-    def _keep(self, name: bytes, content: bytes) -> None:
-        """Keep the *content* of the member that is about to be added: it tells of the account."""
-        self._metadata[name] = content
-        self._metadata_numbers[name] = self._number
+            places.append(Place("", offset, size, 0, size, total.hexdigest()))
+        places, digest = _joined(places)
+        return ",".join(f"{place.offset} {place.size} {place.digest}" for place in places), digest
 
     # -- a directory
 
     def _read_directory(self) -> None:
         """Read the listings of a backup that is a directory, and of its files only those that tell of the account."""
-        waiting = [b""]
+        waiting, refused = [b""], self._learned.refused
         while waiting:
             below = waiting.pop()
             directory = self._backup.path / path_text(below)
@@ -325,8 +338,12 @@ class _Reading:
                 found = self._storage.list_details(directory, thorough=True)
             except RefusedError as error:
                 self._learned.damage = self._learned.damage or self._sentence(str(error))
-                self._learned.last = below
+                refused += [below] if len(refused) < _REFUSED_KEPT else []
                 continue
+            if self._number > LIMITS.members:  # the server may follow links in circles
+                self._learned.damage = self._sentence(f"it has more than {LIMITS.members:,} members")
+                self._learned.last = below
+                return
             for details in sorted(found, key=lambda details: details.name):
                 name = (below + b"/" if below else b"") + path_bytes(details.name)
                 if safe_name(name) != name:
@@ -346,8 +363,7 @@ class _Reading:
     def _row_of(self, name: bytes, kind: str, mode: int | None, mtime: int | None) -> _Row:
         usual = 0o700 if kind == DIRECTORY else 0o600
         return _Row(
-            *(self._number, name, kind, usual if mode is None else mode & 0o777, 0, 0, "", "", (mtime or 0) * 10**9),
-            *(0, "", b"", "[]", ""),
+            *(self._number, name, kind, usual if mode is None else mode & 0o777, 0, 0, b"", b"", (mtime or 0) * 10**9)
         )
 
     def _take_file(self, name: bytes, path: PurePosixPath, size: int, mode: int | None, mtime: int | None) -> None:
@@ -357,28 +373,49 @@ class _Reading:
             return
         kept = self._wants(name, size)
         if kept is not None:
-            self._keep(name, self._storage.read(path))
+            try:
+                kept += self._storage.read(path, 0, size)
+            except RefusedError:
+                self._notes.add(name, "the server does not give it, so it was not looked into")
+                kept = None
         row = self._row_of(name, FILE, mode, mtime)
-        self._add(row._replace(size=size, places=_places_text([Place(path_text(name), 0, size, 0, size)])))
+        self._add(row._replace(size=size, volume=name, places=f"0 {size} "), kept)
 
     # -- the table
 
-    def _add(self, row: _Row) -> None:
+    def _add(self, row: _Row, kept: bytearray | None = None) -> None:
+        """Add a member, of which the content is *kept* if it tells of the account; of several, the last counts."""
+        before = self._metadata.pop(row.name, None)
+        if before is not None:
+            self._kept -= len(before) + _MEMBER_COST
+        if kept is not None:
+            self._kept += len(kept) + _MEMBER_COST
+            self._metadata[row.name] = bytes(kept)
+            self._metadata_numbers[row.name] = row.number
         self._rows.append(row)
         self._number += 1
         self._links += row.kind == HARD_LINK
-        first, _slash, rest = row.name.partition(b"/")
+        self._note_name(row.name, row.number)
+        if len(self._rows) >= _BATCH:
+            self._flush()
+
+    def _note_name(self, name: bytes, number: int) -> None:
+        """Note what the *name* of a member tells of all of them."""
+        first, _slash, rest = name.partition(b"/")
         second = rest.partition(b"/")[0]
         if first in _HINTS:
             self._tops[b""] = self._tops.get(b"", 0) + 1
         elif second in _HINTS:
-            self._tops[first] = self._tops.get(first, 0) + 1
-        elif row.name in _HOME_MARKS or rest in _HOME_MARKS:
-            self._marks.add(b"" if row.name in _HOME_MARKS else first)
-        if len(self._outside) < LIMITS.outside_home and b"homedir" not in (first, second):
-            self._outside[row.name] = row.number
-        if len(self._rows) >= _BATCH:
-            self._flush()
+            if first in self._tops or len(self._tops) < _TOPS_KEPT:
+                self._tops[first] = self._tops.get(first, 0) + 1
+        elif (name in _HOME_MARKS or rest in _HOME_MARKS) and len(self._marks) < _TOPS_KEPT:
+            self._marks.add(b"" if name in _HOME_MARKS else first)
+        if b"homedir" in (first, second):
+            return
+        if name not in self._outside:
+            self._room_for_names -= len(name) + _NAME_COST
+        if self._room_for_names > 0 or name in self._outside:
+            self._outside[name] = number
 
     def _flush(self) -> None:
         marks = ", ".join("?" * len(_Row._fields))
@@ -400,36 +437,42 @@ class _Reading:
         for problem in account.notes:
             self._notes.add(problem.path, problem.problem)
         self._sources = {below(name): number for name, number in self._metadata_numbers.items()}
-        generated = generated_files(metadata, _databases(outside))
-        for made in generated:
-            for note in made.notes:
-                self._notes.add(note.path, note.problem)
-        sorter = Sorter(account, user, _certificates(outside), outside.__contains__, is_home_alone=is_home_alone)
-        with ExitStack() as stack:
-            self._db.execute("BEGIN")
-            self._resolve_links()
-            self._seat(sorter, below, outside)
-            self._seat_generated(generated)
-            self._db.execute("COMMIT")
-            backup, learned = self._backup, self._learned
-            origin = Origin(
-                path=str(backup.path),
-                form=learned.form,
-                cycle=backup.cycle,
-                mark=mark,
-                size=learned.size,
-                is_dated=backup.created is not None,
-                damage=learned.damage,
-                cut=self._cut(sorter, below),
-                facts=account.facts,
-            )
-            header = header_of(backup.id, user, backup.created or UNDATED, origin)
-            file = stack.enter_context(path.open("xb"))
+        if self._room_for_names <= 0 and not is_home_alone:
+            self._notes.add("", "It has so many names beside the home directory that not all of them are understood.")
+        sorter = Sorter(
+            *(account, user, _certificates(outside), outside.__contains__, metadata.__contains__),
+            is_home_alone=is_home_alone,
+        )
+        self._db.execute("BEGIN")
+        self._resolve_links()
+        self._seat(sorter, below, outside)
+        generated = self._generated(metadata, sorter)
+        self._db.execute("COMMIT")
+        if sorter.is_full:
+            self._notes.add("", "It has more parts than can be told apart; what else there is belongs to none of them.")
+        origin = self._origin(mark, account.facts, self._cut(sorter, below))
+        header = header_of(self._backup.id, user, date_of(self._backup), origin)
+        with path.open("xb") as file:
             path.chmod(0o600)
             writer = ListingWriter(file.write, header, origin)
             parts = self._write_entries(writer, generated)
-            notes = ((Problem("", learned.damage),) if learned.damage else ()) + self._notes.all()
-            writer.finish(complete=not learned.damage, problems=notes, parts=parts, volumes={})
+            damage = self._learned.damage
+            notes = ((Problem("", damage),) if damage else ()) + self._notes.all()
+            writer.finish(complete=not damage, problems=notes, parts=parts, volumes={})
+
+    def _origin(self, mark: str, facts: Mapping[str, str], cut: tuple[str, ...]) -> Origin:
+        backup, learned = self._backup, self._learned
+        return Origin(
+            path=str(backup.path),
+            form=learned.form,
+            cycle=backup.cycle,
+            mark=mark,
+            size=learned.size,
+            is_dated=date_of(backup) != UNDATED,
+            damage=learned.damage,
+            cut=cut,
+            facts=facts,
+        )
 
     def _top(self) -> tuple[bytes, bool]:
         """Return the directory above all members, empty if there is none, and whether it is a home directory alone."""
@@ -446,13 +489,11 @@ class _Reading:
         if not self._links:
             return
         self._db.execute("CREATE INDEX names ON members (name)")
-        links = self._db.execute(
-            "SELECT number, name, target FROM members WHERE kind = ? ORDER BY number", (HARD_LINK,)
-        )
-        for number, name, target in links.fetchall():
+        links = f"SELECT number, name, target FROM members WHERE number > ? AND kind = '{HARD_LINK}' ORDER BY number"  # noqa: S608 - ours
+        for number, name, target in self._pages(links):
             aim = safe_name(target)
             found = self._db.execute(
-                "SELECT kind, size, digest, places, extents FROM members WHERE name = ? AND number < ?"
+                "SELECT kind, size, digest, volume, places, extents FROM members WHERE name = ? AND number < ?"
                 " ORDER BY number DESC LIMIT 1",
                 (aim, number),
             ).fetchone()
@@ -461,7 +502,7 @@ class _Reading:
                 self._db.execute("DELETE FROM members WHERE number = ?", (number,))
                 continue
             self._db.execute(
-                "UPDATE members SET kind = ?, size = ?, digest = ?, places = ?, extents = ?, target = x''"
+                "UPDATE members SET kind = ?, size = ?, digest = ?, volume = ?, places = ?, extents = ?, target = x''"
                 " WHERE number = ?",
                 (*found, number),
             )
@@ -469,27 +510,40 @@ class _Reading:
     def _seat(self, sorter: Sorter, below: _Below, outside: dict[bytes, int]) -> None:
         """Find the seats of all members."""
         count = 0
+        rows: list[tuple[t.Any, ...]] = []
         for number, name, kind in self._pages(
             "SELECT number, name, kind FROM members WHERE number > ? ORDER BY number"
         ):
             inside = below(name)
             seats = sorter.seats(inside, is_directory=kind == DIRECTORY) if inside else []
-            rows = [self._seat_row(number, seat, outside) for seat in seats if seat.path]
-            count += len(rows)
-            self._db.executemany("INSERT OR REPLACE INTO seats VALUES (?, ?, ?, ?, ?, ?)", rows)
+            rows += [self._seat_row(number, seat, outside) for seat in seats if seat.path]
+            if len(rows) >= _BATCH:
+                count += self._add_seats(rows)
+        count += self._add_seats(rows)
         (kept,) = self._db.execute("SELECT count(*) FROM seats").fetchone()
         if count > kept:
             self._notes.add("", f"{count - kept:,} names stand there more than once; the last of each counts.")
 
+    def _add_seats(self, rows: list[tuple[t.Any, ...]]) -> int:
+        """Add *rows* to the seats, forget them, and return how many they were."""
+        count = len(rows)
+        self._db.executemany("INSERT OR REPLACE INTO seats VALUES (?, ?, ?, ?, ?, ?)", rows)
+        rows.clear()
+        return count
+
     def _cut(self, sorter: Sorter, below: _Below) -> tuple[str, ...]:
-        """Return the parts that were not read to their end: those of the member at which the damage came."""
-        if not self._learned.damage or not self._learned.last:
+        """Return the parts that were not read to their end: those of what the damage came at."""
+        learned = self._learned
+        if not learned.damage:
             return ()
-        inside = below(self._learned.last)
-        cut = {f"{seat.kind}/{seat.name}" for seat in sorter.seats(inside, is_directory=False)}
-        if inside.startswith(b"homedir"):
-            cut.add(f"{FILES}/{HOME}")
-        return tuple(sorted(cut))
+        cut: set[tuple[str, str]] = set()
+        if learned.last:
+            cut |= sorter.incomplete(below(learned.last), is_directory=self._is_directory)
+        for name in learned.refused:
+            cut |= sorter.incomplete(below(name), is_directory=True)
+        if len(learned.refused) >= _REFUSED_KEPT or b"" in learned.refused:
+            cut |= sorter.parts
+        return tuple(sorted("/".join(part) for part in cut))
 
     def _pages(self, query: str) -> Iterator[tuple[t.Any, ...]]:
         """Yield the rows of *query*, a page at a time: other tables are written meanwhile."""
@@ -506,17 +560,22 @@ class _Reading:
         before = None if seat.before is None else outside.get(seat.before)
         return order_key(seat.path), number, seat.mode, seat.kind, path_bytes(seat.name), before
 
-    def _seat_generated(self, generated: Iterable[Generated]) -> None:
-        self._db.executemany(
-            "INSERT OR REPLACE INTO seats VALUES (?, ?, ?, ?, ?, NULL)",
-            [
-                (
-                    *(order_key(seat_path(made.kind, made.name, path_bytes(made.rest))), -number, 0o600),
-                    *(made.kind, path_bytes(made.name)),
-                )
-                for number, made in enumerate(generated, 1)
-            ],
-        )
+    def _generated(self, metadata: Mapping[bytes, bytes], sorter: Sorter) -> list[Generated]:
+        """Return the files that are made of *metadata*, and give each its seat.
+
+        What they hold depends on the databases that there are: a restore knows these by the parts, and so it is here.
+        """
+        found = self._db.execute("SELECT DISTINCT part FROM seats WHERE kind = ?", (DATABASE,))
+        made = generated_files(metadata, sorted(path_text(part) for (part,) in found))
+        generated = [one for one in made if sorter.takes(one.kind, one.name)]
+        rows: list[tuple[t.Any, ...]] = []
+        for number, one in enumerate(generated, 1):
+            for note in one.notes:
+                self._notes.add(note.path, note.problem)
+            key = order_key(seat_path(one.kind, one.name, path_bytes(one.rest)))
+            rows.append((key, -number, 0o600, one.kind, path_bytes(one.name), None))
+        self._add_seats(rows)
+        return generated
 
     def _write_entries(self, writer: ListingWriter, generated: list[Generated]) -> tuple[Part, ...]:
         """Write all entries in their order, and return the parts that they make up."""
@@ -543,7 +602,7 @@ class _Reading:
             writer.add(entry)
             counts = parts.setdefault((kind, path_text(part)), [0, 0])
             counts[0] += 1
-            counts[1] += entry.size if entry.kind == FILE else 0
+            counts[1] += entry.size
         return tuple(Part(kind, name, entries, size) for (kind, name), (entries, size) in sorted(parts.items()))
 
     def _entry(self, path: bytes, row: _Row, mode: int, before: int | None) -> Entry:
@@ -553,34 +612,33 @@ class _Reading:
             mode=row.mode if row.kind == DIRECTORY else row.mode & mode,
             uid=row.uid,
             gid=row.gid,
-            user=row.user,
-            group=row.group,
+            user=path_text(row.user),
+            group=path_text(row.group),
             mtime=row.mtime,
             size=row.size if row.kind == FILE else 0,
             digest=row.digest if row.kind == FILE else "",
             target=row.target,
-            places=tuple(_places_of(row.places)),
+            places=_places_of(row),
             extents=tuple((start, length) for start, length in json.loads(row.extents)) if row.extents else (),
         )
         if before is None:
             return entry
-        query = f"SELECT {_COLUMNS} FROM members WHERE number = ?"  # noqa: S608 - ours
-        first = _Row(*self._db.execute(query, (before,)).fetchone())
-        if first.kind != FILE or entry.kind != FILE or first.extents or entry.extents:
+        first = self._row(before)
+        if first is None or first.kind != FILE or entry.kind != FILE or first.extents or entry.extents:
             return entry
-        halves = [_alone(_places_of(first.places), first.digest), _alone(entry.places, entry.digest)]
+        halves = [_alone(_places_of(first), first.digest), _alone(entry.places, entry.digest)]
         places, digest = _joined([place for half in halves for place in half if place.size])
         return entry._replace(size=first.size + entry.size, digest=digest, places=tuple(places))
 
     def _generated_entry(self, path: bytes, made: Generated) -> Entry:
         """Return the entry of a file that is made of some members when it is restored."""
         sources: dict[str, list[list[object]]] = {}
-        mtime, uid, gid, user, group = 0, 0, 0, "", ""
+        mtime, uid, gid, user, group = 0, 0, 0, b"", b""
         for name in made.sources:
             row = self._member_below(name)
             if row is not None:
                 sources[path_text(name)] = [
-                    [place.volume, place.offset, place.size] for place in _places_of(row.places) if place.size
+                    [place.volume, place.offset, place.size] for place in _places_of(row) if place.size
                 ]
                 mtime, uid, gid, user, group = max(mtime, row.mtime), row.uid, row.gid, row.user, row.group
         return Entry(
@@ -589,8 +647,8 @@ class _Reading:
             mode=0o600,
             uid=uid,
             gid=gid,
-            user=user,
-            group=group,
+            user=path_text(user),
+            group=path_text(group),
             mtime=mtime,
             size=len(made.content),
             digest=hashlib.sha256(made.content).hexdigest(),
@@ -600,10 +658,13 @@ class _Reading:
     def _member_below(self, name: bytes) -> _Row | None:
         """Return the member of the metadata that is called *name* below the top directory."""
         number = self._sources.get(name)
-        if number is None:
-            return None
+        return None if number is None else self._row(number)
+
+    def _row(self, number: int) -> _Row | None:
+        """Return the member of that *number*, None if it counts no more."""
         query = f"SELECT {_COLUMNS} FROM members WHERE number = ?"  # noqa: S608 - ours
-        return _Row(*self._db.execute(query, (number,)).fetchone())
+        found = self._db.execute(query, (number,)).fetchone()
+        return None if found is None else _Row(*found)
 
 
 class _Below:
@@ -647,12 +708,6 @@ def _certificates(outside: Iterable[bytes]) -> tuple[str, ...]:
     return tuple(sorted(path_text(domain) for domain in found if domain and b"/" not in domain))
 
 
-def _databases(outside: Iterable[bytes]) -> list[str]:
-    """Return the databases that the backup has dumps of."""
-    found = {_DUMP.fullmatch(name) for name in outside}
-    return sorted({path_text(match[1] or match[2]) for match in found if match is not None})
-
-
 def _dump_facts(path: bytes, name: str) -> str:
     """Return what a load needs to know of the dump at *path*."""
     return json.dumps({"type": POSTGRESQL if path.endswith(b".tar") else MYSQL, "name": name})
@@ -672,9 +727,10 @@ def _alone(places: Iterable[Place], digest: str) -> list[Place]:
     return [found[0]._replace(digest=digest)] if len(found) == 1 else found
 
 
-def _places_text(places: Iterable[Place]) -> str:
-    return json.dumps([list(place) for place in places])
-
-
-def _places_of(text: str) -> tuple[Place, ...]:
-    return tuple(Place(*values) for values in json.loads(text))
+def _places_of(row: _Row) -> tuple[Place, ...]:
+    """Return where the content of *row* lies, which is a text of offset, size and digest of each piece."""
+    if not row.places:
+        return ()
+    volume = path_text(row.volume)
+    pieces = [piece.split(" ") for piece in row.places.split(",")]
+    return tuple([Place(volume, int(offset), int(size), 0, int(size), digest) for offset, size, digest in pieces])

@@ -139,7 +139,8 @@ def _write_directory(
             raise DamageError(
                 f"The server does not tell what {root / path_text(name)} is, so no archive is made of the backup."
             )
-        kind, mode = kinds[details.kind], details.mode if details.mode is not None else 0o755
+        kind, usual = kinds[details.kind], 0o644 if details.kind == FILE else 0o755
+        mode = usual if details.mode is None else details.mode
         write(memoryview(_header(top + b"/" + name, kind, mode, details.mtime or 0, details.size, details.target)))
         if details.kind == FILE:
             with RemoteStream(storage, root / path_text(name), 0, details.size) as stream:

@@ -10,12 +10,11 @@ import typing as t
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ..cpanel.listing import FORMAT, STRUCTURE, listing_name, open_listing, open_whole_listing
+from ..cpanel.listing import FORMAT, STRUCTURE, date_of, listing_name, open_listing, open_whole_listing
 from ..cpanel.naming import DAILY, MONTHLY, WEEKLY
 from ..cpanel.reading import make_listing
 from ..cpanel.tree import find_backups, marks_of
-from ..errors import BackupError, MissingError, told_as
-from ..moments import UNDATED
+from ..errors import BackupError, MissingError, RefusedError, told_as
 from ..native.points import StoredPoint
 
 if t.TYPE_CHECKING:
@@ -93,8 +92,11 @@ class Accounts:
             def opened(stored: StoredPoint, listings: dict[str, Path] = listings) -> Listing:
                 return open_whole_listing(listings[stored.run])
 
+            whole = frozenset(read.backup.id for read in reads if not read.damage)
             with catalog.transaction():
-                catalog.update_job("", account, STRUCTURE, [point for point, _read in points], opened)
+                told = catalog.update_job("", account, STRUCTURE, [point for point, _read in points], opened, whole)
+            for sentence in set(told).difference(self.damage.values()):  # it is the listing that is damaged
+                self.damage[sentence] = f"{sentence} Reindex with rebuild to have it made anew."
 
     def told(self) -> dict[str, t.Any]:
         """Return what lies there and is no backup of an account, and why."""
@@ -120,29 +122,51 @@ class Accounts:
         known = [(backup, mark) for backup, mark in zip(findings.backups, marks) if mark is not None]
         return [read for read in self._threads.map(self._read, *zip(*known)) if read is not None] if known else []
 
-    def _read(self, backup: Backup, mark: str) -> _Read | None:
+    def _read(self, backup: Backup, mark: str | None) -> _Read | None:
         """Return what is known of *backup* in the state *mark*, which is read if need be; None if it is gone."""
         name = listing_name(backup.id)
         before = _listing_at(self._kept / name)
         if before is not None and before.origin.mark == mark and not self._rebuild:
-            return _read_of(backup, mark, self._kept / name, before)
+            return _read_of(backup, before.origin.mark, self._kept / name, before)
         new = self._place / f"{name}.new"
         try:
-            make_listing(self._storage, backup, mark, new, self._place)
+            (mark,) = marks_of(self._storage, [backup])  # others may have been read for long since it was asked for
+            is_read = mark is not None and self._is_made(backup, mark, new)
             (after,) = marks_of(self._storage, [backup])
-        except MissingError:
+        except RefusedError as error:
+            return self._unread(backup, f"The backup {backup.path} cannot be read: {error}", new, before)
+        if after is None or mark is None:
+            _discard(new)
             return None
-        if after is not None and after != mark:
-            self._unfinished[backup.id] = (
+        if after != mark or not is_read:
+            why = (
                 f"The backup {backup.path} changed while it was read: it is being written, and stays in the index as it"
                 " was. Reindex when cPanel is done."
             )
-            with told_as(f"Cannot remove {new}"):
-                new.unlink()
-            return None if before is None else _read_of(backup, before.origin.mark, self._kept / name, before)
+            return self._unread(backup, why, new, before)
         with told_as(f"Cannot keep the listing {self._place / name}"):
             new.replace(self._place / name)
         return _read_of(backup, mark, self._place / name, open_listing(self._place / name))
+
+    def _is_made(self, backup: Backup, mark: str, new: Path) -> bool:
+        """Make the listing *new*, and tell whether all of *backup* stayed there meanwhile."""
+        try:
+            make_listing(self._storage, backup, mark, new, self._place)
+        except MissingError:
+            return False
+        return True
+
+    def _unread(self, backup: Backup, why: str, new: Path, before: Listing | None) -> _Read | None:
+        """Return *backup* as it was *before*, and tell *why* it is not read now."""
+        self._unfinished[backup.id] = why
+        _discard(new)
+        kept = self._kept / listing_name(backup.id)
+        return None if before is None else _read_of(backup, before.origin.mark, kept, before)
+
+
+def _discard(new: Path) -> None:
+    with told_as(f"Cannot remove {new}"):
+        new.unlink(missing_ok=True)
 
 
 def _read_of(backup: Backup, mark: str, path: Path, listing: Listing) -> _Read:
@@ -166,7 +190,7 @@ def _numbered(reads: Iterable[_Read]) -> list[tuple[StoredPoint, _Read]]:
     for read in sorted(
         reads, key=lambda read: (_CYCLES.index(read.backup.cycle) if read.backup.cycle else 3, read.backup.id)
     ):
-        created = read.backup.created or UNDATED
+        created = date_of(read.backup)
         rank = ranks[created] = ranks.get(created, 0) + 1
         seq = int(created.timestamp()) * _A_SECOND + rank
         points.append(

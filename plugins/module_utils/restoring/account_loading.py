@@ -13,7 +13,7 @@ from ..cpanel.streaming import Contents, unpacked
 from ..databases.servers import MYSQL, POSTGRESQL
 from ..dumps import server_of
 from ..errors import DamageError, UsageError
-from ..native.entries import DATABASE, path_text
+from ..native.entries import DATABASE, FILE, path_text
 from .selection import WantedPart
 
 if t.TYPE_CHECKING:
@@ -111,6 +111,8 @@ class AccountLoader:
         dumps: dict[tuple[str, str], list[Entry]] = {}
         for entry in selection.entries(self._listing):
             kind, part = _part_of(entry)
+            if entry.kind != FILE:
+                continue
             if kind == DATABASE_USER:
                 self._refuse_other_name(part)
                 server_type = POSTGRESQL if entry.path.endswith(_POSTGRESQL_USERS.encode()) else MYSQL
@@ -118,7 +120,9 @@ class AccountLoader:
                 yield _Wanted((entry,), server_type, part, server, is_users=True)
             else:
                 dumps.setdefault((_type_of(entry), part), []).append(entry)
-        for (server_type, part), entries in dumps.items():
+        for (server_type, part), found in dumps.items():
+            plain = [entry for entry in found if entry.path.endswith(b".sql")]
+            entries = plain or found  # a dump that is packed as well is loaded once
             name = self._load.names.get(WantedPart(DATABASE, part), part)
             server = server_of(server_type, self._load.login, self._scratch, name)
             yield _Wanted(tuple(entries), server_type, name, server, is_users=False)

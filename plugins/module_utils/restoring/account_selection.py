@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from ..cpanel.parts import HOME, OTHERS, of_home, place_below
 from ..errors import UsageError
 from ..globs import PathFilter
-from ..native.entries import DUMPS, FILES, path_bytes, path_text
+from ..native.entries import DIRECTORY, DUMPS, FILES, path_bytes, path_text
+from ..scan import is_below
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ..cpanel.listing import Listing
     from ..native.entries import Entry, Part
@@ -57,13 +58,25 @@ class AccountSelection:
         if (FILES, HOME) in self.parts:
             tops[place_below(b"/")] = b""
         for _place, prefix in sorted(tops.items()):
-            for entry in listing.entries(prefix):
-                if not prefix and entry.path.startswith(DUMPS):
-                    break  # the home directory comes first
-                if prefix and not entry.path.startswith(prefix + b"/"):
-                    continue
-                if self.matches(entry.path):
-                    yield entry._replace(path=place_below(entry.path))
+            for entry in self._wanted(listing.entries(prefix), prefix):
+                yield entry._replace(path=place_below(entry.path))
+
+    def _wanted(self, entries: Iterable[Entry], prefix: bytes) -> Iterator[Entry]:
+        """Yield what is wanted of *entries* at and below *prefix*, and the directories above what paths match."""
+        above: list[Entry] = []  # not yielded yet, each in the one before
+        for entry in entries:
+            if not prefix and entry.path.startswith(DUMPS):
+                return  # the home directory comes first
+            if prefix and not entry.path.startswith(prefix + b"/"):
+                continue
+            while above and not is_below(entry.path, above[-1].path):
+                above.pop()
+            if self.matches(entry.path):
+                yield from above
+                yield entry
+                above.clear()
+            elif self.paths is not None and entry.kind == DIRECTORY:
+                above.append(entry)
 
 
 def part_of(path: bytes) -> tuple[str, str]:
