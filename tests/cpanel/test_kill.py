@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the stowage.ftp_backup contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A reindex that is killed leaves the old index or the new one, and nothing of its own beyond the next reindex."""
+"""What is killed costs nothing: a reindex leaves the old index or the new one, and a restore files that are whole."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import (
 )
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.indexing import accounts as indexing
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.private_files import locked
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.registry import FileRegistry
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.registry import FileRegistry, Host
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.reindex import reindex
 from tests.cpanel import accounts
-from tests.cpanel.archives import DIRECTORY_FORM, TAR
+from tests.cpanel.archives import DIRECTORY_FORM, TAR, TAR_GZ
 from tests.cpanel.expected import differences, expected_of
 from tests.cpanel.hosting import NAME, Customer, Option, put
 from tests.engine.child import Deeds, Strike
@@ -44,9 +44,13 @@ DAY = "2026-11-22/accounts"
 _MOMENTS = 14
 
 
-def run_child(home: Path, strike: Strike) -> dict[str, t.Any] | None:
-    """Run a reindex in a process of its own that does *strike* to itself; return what it said, or None."""
-    order = json.dumps({"home": str(home), "strike": strike._asdict()})
+def run_child(home: Path, strike: Strike, target: Path | None = None, account: str = "") -> dict[str, t.Any] | None:
+    """Run a reindex, or a restore to *target*, in a process of its own that does *strike* to itself.
+
+    Return what it said, or None.
+    """
+    to = None if target is None else str(target)
+    order = json.dumps({"home": str(home), "strike": strike._asdict(), "target": to, "account": account})
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     ended = subprocess.run(
         [sys.executable, __file__], input=order, env=environment, stdout=subprocess.PIPE, text=True, check=False
@@ -83,6 +87,29 @@ def test_a_reindex_that_is_killed_leaves_the_old_index_or_the_new_one(customer: 
             listing_name(point["id"]) for point in after
         }, moment
         assert not [path.name for path in survivor.state.directory.iterdir() if path.name.startswith("index.new")]
+
+
+@pytest.mark.parametrize("form", [TAR, TAR_GZ])
+def test_a_restore_that_is_killed_leaves_whole_files_and_the_next_one_goes_on(
+    customer: Customer, tmp_path: Path, form: str
+) -> None:
+    account = accounts.everything()
+    put(customer, account, DAY, form)
+    customer.reindex()
+    wanted = expected_of(account).tree
+    counted = run_child(customer.home, Strike(), tmp_path / "whole", account.user)
+    assert counted is not None
+    assert differences(tmp_path / "whole", wanted) == []
+    step = max(1, counted["deeds"] // _MOMENTS)
+
+    for moment in range(counted["deeds"], 0, -step):
+        target = tmp_path / f"killed at {moment}"
+        assert run_child(customer.home, Strike(at=moment), target, account.user) is None, moment
+
+        spoilt = [what for what in differences(target, wanted) if "is missing" not in what and "bytes is" in what]
+        assert spoilt == [], moment
+        customer.restore(account.user, target)
+        assert differences(target, wanted) == [], moment
 
 
 def test_only_one_reindex_runs_at_a_time(customer: Customer) -> None:
@@ -189,9 +216,31 @@ def test_a_listing_whose_entries_are_damaged_is_told_and_a_rebuild_makes_it_anew
     assert list(customer.points()) == before
 
 
+def restored(home: Path, target: Path, account: str, strike: Strike) -> dict[str, object]:
+    """Restore *account*, and do *strike* right before the change of a file or a directory that it is for."""
+    count = 0
+
+    def see(event: str, _arguments: tuple[object, ...]) -> None:
+        nonlocal count
+        if event in ("os.rename", "os.mkdir", "os.chmod", "os.utime", "os.symlink"):
+            count += 1
+            if count == strike.at:
+                os.kill(os.getpid(), strike.number)
+
+    sys.addaudithook(see)
+    wish = restoring.AccountWish(NAME, account, target)
+    restoring.restore_account(
+        FileRegistry(home / "etc"), Host(home / "etc", home / "var", name=lambda: "customer"), wish, check_mode=False
+    )
+    return {"deeds": count}
+
+
 def main() -> None:
     order = json.load(sys.stdin)
     home = Path(order["home"])
+    if order["target"] is not None:
+        json.dump(restored(home, Path(order["target"]), order["account"], Strike(**order["strike"])), sys.stdout)
+        return
     deeds = Deeds(Strike(**order["strike"]), str(home / "var"))
     sys.addaudithook(deeds._see)  # what it does to the host's files: it does nothing to the server
     said: dict[str, object]

@@ -257,6 +257,7 @@ class Target:
         """Yield a directory and an unused name in it; what is made there gets the name *path* at the end."""
         temporary = self._temporary()
         directory, name = self._parent(path, make=True)
+        self._tidy(directory, path[: path.rindex(b"/")] or b"/")
         try:
             yield directory, temporary
             self._replace(directory, temporary, name)
@@ -303,7 +304,8 @@ class Target:
     def _tidy(self, directory: int, path: bytes) -> None:
         """Remove from the *directory* at *path* what restores left there that were killed.
 
-        A leftover is a file of our own whose name says that it is of this host, and of a process that is no more.
+        A leftover is a file, a link or the like of our own whose name says that it is of this host, and of a process
+        that is no more.
         """
         if path in self._tidied:
             return
@@ -315,7 +317,8 @@ class Target:
                 if _TEMPORARY.fullmatch(name) is None or self.is_at_work(os.fsencode(name)):
                     continue
                 status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-                if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
+                is_ours = os.geteuid() in (0, status.st_uid)  # root may have given it away already
+                if not stat.S_ISDIR(status.st_mode) and is_ours:
                     os.unlink(name, dir_fd=directory)
 
     def _replace(self, directory: int, temporary: bytes, name: bytes) -> None:

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import struct
+import subprocess
 import threading
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
@@ -191,6 +193,28 @@ def test_what_could_not_be_completed_leaves_nothing(target: Target, root: Path) 
     target.drop_file(b"/srv/file", descriptor, temporary)
 
     assert list((root / "srv").iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize("comes", ["f", "l"])
+@pytest.mark.parametrize("left", ["f", "l", "p"])
+def test_what_a_killed_restore_left_goes_whoever_it_was_given_to(
+    target: Target, root: Path, left: str, comes: str
+) -> None:
+    (root / "srv").mkdir(parents=True)
+    with subprocess.Popen(["true"]) as dead:
+        dead.wait()
+    host = hashlib.sha256(os.fsencode(os.uname().nodename)).hexdigest()[:8]
+    leftover = root / "srv" / f".ftp-backup-20260101t000000z-00000a-{host}-{dead.pid}-7"
+    {"f": leftover.touch, "l": lambda: leftover.symlink_to("/nowhere"), "p": lambda: os.mkfifo(leftover)}[left]()
+    os.chown(leftover, 1234, 1234, follow_symlinks=False)
+
+    if comes == "f":
+        put(target, entry("/srv/new"))
+    else:
+        target.make_special(entry("/srv/new", "l", target=b"/nowhere"))
+
+    assert [path.name for path in (root / "srv").iterdir()] == ["new"]
 
 
 def test_a_file_does_not_replace_a_directory_with_something_in_it(target: Target, root: Path) -> None:
