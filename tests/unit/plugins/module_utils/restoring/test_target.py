@@ -206,7 +206,12 @@ def test_what_a_killed_restore_left_goes_whoever_it_was_given_to(
         dead.wait()
     host = hashlib.sha256(os.fsencode(os.uname().nodename)).hexdigest()[:8]
     leftover = root / "srv" / f".ftp-backup-20260101t000000z-00000a-{host}-{dead.pid}-7"
-    {"f": leftover.touch, "l": lambda: leftover.symlink_to("/nowhere"), "p": lambda: os.mkfifo(leftover)}[left]()
+    if left == "f":
+        leftover.touch()
+    elif left == "l":
+        leftover.symlink_to("/nowhere")
+    else:
+        os.mkfifo(leftover)
     os.chown(leftover, 1234, 1234, follow_symlinks=False)
 
     if comes == "f":
