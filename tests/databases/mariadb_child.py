@@ -9,9 +9,13 @@ so by a line, and goes on only with a line that it gets. A dump without facts is
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import subprocess
 import sys
 import typing as t
+from dataclasses import asdict
 from pathlib import Path
 
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.databases.mysql import MySqlServer
@@ -19,6 +23,25 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.databases.serve
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def loading(login: Login, name: str, facts: object, dump: Path, place: int) -> Iterator[subprocess.Popen[str]]:
+    """Run this process, which loads *dump* as *name* and has come to *place*; it is killed in the end."""
+    arguments = (json.dumps(asdict(login)), name, json.dumps(facts), str(dump), str(place))
+    with subprocess.Popen(
+        [sys.executable, __file__, *arguments],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as child:
+        try:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "waiting\n"
+            yield child
+        finally:
+            child.kill()
 
 
 def main(login: str, name: str, facts: str, dump: str, wait_after: str) -> None:

@@ -5,14 +5,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import re
 import subprocess
-import sys
 import typing as t
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -485,25 +481,6 @@ def test_what_the_storage_fails_to_give_leaves_what_was_there(mariadb: MariaDb) 
     assert scratches(mariadb) == []
 
 
-@contextlib.contextmanager
-def loading_child(server: MariaDb, name: str, dump: Path, place: int) -> Iterator[subprocess.Popen[str]]:
-    """Run a process that loads a stranger's dump and has come to *place*; it is killed in the end."""
-    login = json.dumps(asdict(MariaDbEngine(server).login()))
-    with subprocess.Popen(
-        [sys.executable, mariadb_child.__file__, login, name, "null", str(dump), str(place)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as child:
-        try:
-            assert child.stdout is not None
-            assert child.stdout.readline() == "waiting\n"
-            yield child
-        finally:
-            child.kill()
-
-
 def test_a_load_that_is_killed_leaves_what_was_there_and_the_next_removes_the_rest(
     mariadb: MariaDb, tmp_path: Path
 ) -> None:
@@ -513,7 +490,8 @@ def test_a_load_that_is_killed_leaves_what_was_there_and_the_next_removes_the_re
     insertion = "INSERT INTO `t` VALUES @;\n".replace("@", rows)
     dump.write_text(SMALL + insertion + insertion, encoding="utf-8")
 
-    with loading_child(mariadb, "kept", dump, dump.stat().st_size - 1_000_000) as child:
+    place = dump.stat().st_size - 1_000_000
+    with mariadb_child.loading(MariaDbEngine(mariadb).login(), "kept", None, dump, place) as child:
         child.kill()
         child.wait()
     (left,) = scratches(mariadb)

@@ -6,13 +6,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
-import subprocess
-import sys
 import typing as t
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +24,7 @@ from tests.servers.guardian import children_of
 from tests.servers.server import ServerError
 
 if t.TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Iterator
 
     from ansible_collections.stowage.ftp_backup.plugins.module_utils.databases.servers import Dump
@@ -613,25 +611,12 @@ def iter_whole(content: bytes) -> Iterator[bytes]:
     yield content
 
 
-@contextlib.contextmanager
-def loading_child(server: MariaDb, name: str, whole: Whole, dump: Path, place: int) -> Iterator[subprocess.Popen[str]]:
+def loading_child(
+    server: MariaDb, name: str, whole: Whole, dump: Path, place: int
+) -> contextlib.AbstractContextManager[subprocess.Popen[str]]:
     """Run a process that loads and has come to *place*; it is killed in the end."""
     dump.write_bytes(whole.content)
-    facts = json.dumps(whole.facts)
-    login = json.dumps(asdict(login_for(server)))
-    with subprocess.Popen(
-        [sys.executable, mariadb_child.__file__, login, name, facts, str(dump), str(place)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as child:
-        try:
-            assert child.stdout is not None
-            assert child.stdout.readline() == "waiting\n"
-            yield child
-        finally:
-            child.kill()
+    return mariadb_child.loading(login_for(server), name, whole.facts, dump, place)
 
 
 def test_a_load_that_is_killed_leaves_what_was_there_and_the_next_removes_the_rest(
