@@ -41,7 +41,7 @@ from .restoring.windows import Tally
 from .results import PROBLEMS_SHOWN
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from .answers import IndexedPoint
@@ -149,10 +149,20 @@ def _chosen(
             which = f"with the id {wish.point!r}" if is_id(wish.point) else f"until {utc_text(parse_date(wish.point))}"
             since = "" if oldest in (None, UNDATED) else f"; the oldest is of {time_text(t.cast('datetime', oldest))}"
             raise UsageError(f"There is no backup of the account {wish.account!r} {which} in the index{since}.")
-    point = found[0]
+        point = found[0]
+        passed_over = () if is_id(wish.point) else _passed_over(catalog.points(whose), point, wish.point)
     if point.is_damaged and not is_id(wish.point):
         return point, (f"No backup of {wish.account!r} is whole, so {point.run} is used as far as it goes.",)
-    return point, ()
+    return point, passed_over
+
+
+def _passed_over(points: Iterable[IndexedPoint], chosen: IndexedPoint, wanted: str) -> tuple[str, ...]:
+    """Return a sentence on the newest of *points* that would have been meant if it were whole, if there is one."""
+    until = None if wanted == LATEST else parse_date(wanted)
+    for point in points:
+        if point.seq > chosen.seq and (until is None or point.created <= until):
+            return (f"A newer backup was passed over, since it is damaged: {point.run}.",)
+    return ()
 
 
 def _listing_of(state: DestinationState, point: IndexedPoint, held: ExitStack) -> Listing:

@@ -250,6 +250,9 @@ def test_the_latest_is_the_latest_that_is_not_damaged(customer: Customer, tmp_pa
     result = customer.restore(account.user, tmp_path / "target")
 
     assert result.values["point"]["id"] == f"2026-11-21/accounts/{account.user}"
+    assert result.warnings[0] == f"A newer backup was passed over, since it is damaged: {DAY}/{account.user}."
+    older = customer.restore(account.user, tmp_path / "older", point="2026-11-21", check_mode=True)
+    assert not any("passed over" in warning for warning in older.warnings)
     assert differences(tmp_path / "target", expected_of(account).tree) == []
 
 
