@@ -25,7 +25,7 @@ _DOMAIN = re.compile(r"(?![.-])(?:[a-z0-9._-]|[^\x00-\x7f])+", re.IGNORECASE)
 
 
 class Notes:
-    """What was not understood: the first of it one by one, and how much there is besides."""
+    """What was skipped or not understood: the first of it one by one, and how much there is besides."""
 
     def __init__(self) -> None:
         self._told: dict[Problem, None] = {}
@@ -43,8 +43,12 @@ class Notes:
         """Note *why* the line of that *number* is left out."""
         self.add(member, f"line {number:,} is left out: {why}")
 
+    def add_uncounted(self, count: int) -> None:
+        """Count what nobody has kept."""
+        self._more += count
+
     def all(self) -> tuple[Problem, ...]:
-        more = [Problem("", f"{self._more:,} more were not understood")] if self._more else []
+        more = [Problem("", f"and {self._more:,} more were skipped or not understood")] if self._more else []
         return (*self._told, *more)
 
 

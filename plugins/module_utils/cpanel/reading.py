@@ -41,6 +41,7 @@ from ..storage import LINK as REMOTE_LINK
 from .generated import generated_files
 from .limits import LIMITS
 from .listing import ListingWriter, Origin, date_of, header_of
+from .member_lines import Notes
 from .metadata import account_of, is_metadata
 from .naming import DIRECTORY as DIRECTORY_FORM
 from .naming import TAR, TAR_GZ
@@ -68,7 +69,6 @@ else:
 
 _SEGMENT = 8 * 1024 * 1024
 _BATCH = 2000
-_NOTES_KEPT = 200
 _CACHE_KIB = 32 * 1024
 _MEMBER_COST = 512  # bytes that a member of the metadata costs beside its content
 _NAME_COST, _ROOM_FOR_NAMES = 156, LIMITS.outside_home * 256  # bytes that a name costs, and that all of them may
@@ -110,28 +110,6 @@ class _Row(t.NamedTuple):
     volume: bytes = b""
     places: str = ""
     extents: str = ""
-
-
-class Notes:
-    """What was skipped or not understood: the first of it, and how much there is in all."""
-
-    def __init__(self) -> None:
-        self.problems: list[Problem] = []
-        self._more = 0
-
-    def add(self, path: bytes | str, problem: str) -> None:
-        if len(self.problems) < _NOTES_KEPT:
-            self.problems.append(Problem(path if isinstance(path, str) else path_text(path), problem))
-        else:
-            self._more += 1
-
-    def add_uncounted(self, count: int) -> None:
-        """Count what nobody has kept."""
-        self._more += count
-
-    def all(self) -> tuple[Problem, ...]:
-        more = [Problem("", f"and {self._more:,} more were skipped or not understood")] if self._more else []
-        return (*self.problems, *more)
 
 
 @dataclass
