@@ -8,7 +8,7 @@ export LC_ALL := C.UTF-8
 
 package := .collections/ansible_collections/stowage/ftp_backup
 
-.PHONY: help demo test lint types units matrix sanity format soak bench pins clean
+.PHONY: help demo test lint types units matrix sanity molecule format soak bench pins clean
 .DEFAULT_GOAL := help
 
 help:  ## Tell what there is
@@ -29,6 +29,9 @@ units:   ## Run all of pytest on this Python
 matrix:  ## Run the unit tests on the other ones of Python 3.9 to 3.13, as far as they are there
 sanity:  ## Run ansible-test sanity in a clean copy
 
+molecule: .venv/dev.installed .venv/molecule.installed $(package)  ## Run the roles on hosts of their own (root, on Debian)
+	@python tests/run.py molecule
+
 format: .venv/dev.installed  ## Let ruff mend what it can
 	ruff check --fix-only .
 	ruff format .
@@ -45,6 +48,9 @@ pins: .venv/dev.installed  ## Pin anew, to the latest that fits
 clean:  ## Remove all that the other commands made
 	rm -rf .venv .cache .collections .ansible .hypothesis collections tests/output
 	find . -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/molecule.installed: requirements/debian-molecule.txt requirements/install.sh
+	@requirements/install.sh molecule
 
 .venv/%.installed: requirements/%.txt requirements/install.sh
 	@requirements/install.sh $*

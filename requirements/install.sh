@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make .venv hold the packages of one pinned set. Usage: requirements/install.sh demo|dev
+# Make .venv hold the packages of one pinned set, or have what hosts are made with. Usage: requirements/install.sh demo|dev|molecule
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 wanted=$1
@@ -45,11 +45,11 @@ make_venv() {
 
 # Not fatal: what misses a tool fails by its own name, and the tool may be there by other means than a package.
 require_debian_packages() {
-  local package missing=()
+  local file=$1 package missing=()
   command -v dpkg-query >/dev/null || return 0
   while read -r package; do
     [ "$(dpkg-query --show --showformat='${db:Status-Abbrev}' "$package" 2>/dev/null)" = 'ii ' ] || missing+=("$package")
-  done < <(grep -v '^#' requirements/debian.txt)
+  done < <(grep -v '^#' "requirements/$file")
 
   if [ "$(id -u)" -ne 0 ]; then
     [ ${#missing[@]} -eq 0 ] || say "The tests need Debian packages that are not installed: sudo apt-get install ${missing[*]}"
@@ -61,11 +61,16 @@ require_debian_packages() {
   fi
 }
 
+if [ "$wanted" = molecule ]; then
+  require_debian_packages debian-molecule.txt
+  touch .venv/molecule.installed
+  exit
+fi
 if ! .venv/bin/python -c 'import pip' 2>/dev/null; then
   make_venv
 fi
 if [ "$wanted" = dev ]; then
-  require_debian_packages
+  require_debian_packages debian.txt
 fi
 say "Installing requirements/$wanted.txt into .venv"
 .venv/bin/python -m pip install -qq --disable-pip-version-check --requirement "requirements/$wanted.txt"

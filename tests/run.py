@@ -447,6 +447,22 @@ def make_managed_host() -> Path:
     return place
 
 
+def molecule() -> Count:
+    """Run all scenarios of Molecule; each is one test, and one that lacks a playbook is none."""
+    place = ROOT / "extensions" / "molecule"
+    scenarios = sorted(path.parent for path in place.glob("*/molecule.yml") if path.parent.name != "default")
+    for scenario in scenarios:
+        for playbook in ("converge.yml", "verify.yml"):
+            if not (scenario / playbook).is_file():
+                say(f"The scenario {scenario.name} has no {playbook}.")
+                return FAILED
+    if os.geteuid() != 0 or shutil.which("podman") is None:
+        say("SKIPPED: the scenarios of Molecule need root and podman.")
+        return Count(skipped=len(scenarios))
+    code = call("molecule", "test", "--all", environment={"COLUMNS": "160"})
+    return FAILED if code else Count(passed=len(scenarios))
+
+
 def find_package(name: str) -> Path:
     """Find the folder of an installed package without importing it."""
     spec = find_spec(name)
@@ -473,6 +489,11 @@ def list_steps() -> Iterator[Step]:
         if version != own:
             yield Step(f"units-{version}", "matrix", partial(matrix, version))
     yield Step("ansible-test", "sanity", sanity)
+
+
+def list_steps_on_hosts() -> Iterator[Step]:
+    """Yield what runs only when it is asked for, because it takes hosts of its own."""
+    yield Step("molecule", "molecule", molecule)
 
 
 def run_step(step: Step) -> Result:
@@ -549,7 +570,7 @@ def _orderly_ends() -> Iterator[None]:
 
 def main(names: list[str]) -> int:
     """Run the steps that *names* choose, all of them whatever fails, and return the exit code."""
-    steps = list(list_steps())
+    steps = [*list_steps(), *(list_steps_on_hosts() if names else ())]
     unknown = set(names) - {step.name for step in steps} - {step.group for step in steps}
     if unknown:
         print("There is no step or group named", *sorted(unknown), file=sys.stderr)
