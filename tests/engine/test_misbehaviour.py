@@ -230,8 +230,11 @@ class Series:
 @pytest.fixture
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no pause between two attempts take any time, and no patience with one reply much more than with others."""
-    for name, replacement in (("FtpStorage", FtpStorage), ("Patience", Patience)):
-        monkeypatch.setattr(connections, name, partial(replacement, pause=lambda _seconds: None))
+    waited: list[float] = []
+    monkeypatch.setattr(connections, "FtpStorage", partial(FtpStorage, pause=lambda _seconds: None))
+    # What is waited for a server that stays busy counts all the same, or there would be no end to it.
+    patience = partial(Patience, pause=waited.append, clock=lambda: sum(waited))
+    monkeypatch.setattr(connections, "Patience", patience)
     monkeypatch.setattr(control, "_LOGIN_SECONDS", _PATIENCE)
     monkeypatch.setattr(data, "_FINAL_REPLY_TIMEOUT", _PATIENCE)
     monkeypatch.setattr(data, "_FAREWELL_TIMEOUT", _PATIENCE)

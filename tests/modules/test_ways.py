@@ -169,15 +169,18 @@ def test_a_server_that_takes_fewer_connections_is_told(make_host: MakeHost, serv
     assert server.most_sessions == 1
 
 
-def test_a_server_that_stays_busy_ends_a_run_with_its_words_and_the_number_of_attempts(
+def test_a_server_that_is_busy_is_waited_for_whatever_the_retries_and_told_in_its_words(
     make_host: MakeHost, serve: Serve
 ) -> None:
     server = serve()
     host = make_host(server.facts)
-    host.do(host.destination(max_retries=2, max_connections=1))
-    server.plan(Fault(CONNECT, Answer("421 Too many connections (3) from this IP"), times=0))
+    host.do(host.destination(max_retries=1, max_connections=1))
+    server.plan(Fault(CONNECT, Answer("421 Too many connections (3) from this IP"), times=3))
 
-    refusal(host, host.backup(), "busy", "Too many connections (3)", "It was tried 2 times.")
+    (warning,) = host.do(host.backup()).warnings
+
+    assert "3 attempts to connect failed" in warning
+    assert "Too many connections (3)" in warning
 
 
 @pytest.mark.parametrize(("mode", "is_shared"), [(0o777, True), (0o775, True), (0o755, False), (0o700, False)])

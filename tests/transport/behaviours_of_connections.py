@@ -339,13 +339,17 @@ CONNECTIONS: tuple[Behaviour, ...] = (
         "(False, MissingError)",
     ),
     # -- T14
-    Behaviour("T14", "failed attempts are counted", "pool.py", "0 < self.retries <= failed", "False"),
-    Behaviour("T14", "0 is without end", "pool.py", "0 < self.retries <= failed", "self.retries <= failed"),
-    Behaviour("T14", "pauses grow", "pool.py", "_FIRST_PAUSE * 2 ** min(failed - 1, 16)", "_FIRST_PAUSE"),
-    Behaviour("T14", "pauses are capped", "pool.py", "min(_LONGEST_PAUSE, ", "max(0, "),
+    Behaviour("T14", "failed attempts are counted", "pool.py", "0 < self.retries <= tries.failed", "False"),
+    Behaviour("T14", "0 is without end", "pool.py", "0 < self.retries <= tries.failed", "self.retries <= tries.failed"),
+    Behaviour("T14", "a busy server is no failure", "pool.py", "not is_busy and 0 < self.retries", "0 < self.retries"),
+    Behaviour(
+        "T14", "a place is asked for often", "pool.py", "cap = _LONGEST_PAUSE_FOR_A_PLACE if is_busy else", "cap ="
+    ),
+    Behaviour("T14", "pauses grow", "pool.py", "_FIRST_PAUSE * 2 ** min(tries.count - 1, 16)", "_FIRST_PAUSE"),
+    Behaviour("T14", "pauses are capped", "pool.py", "min(cap, ", "max(0, "),
     Behaviour("T14", "pauses differ", "pool.py", "longest * (0.5 + self.jitter() / 2)", "longest"),
     Behaviour("T14", "what is final ends it", "pool.py", "if not is_worth_it or ", "if "),
-    Behaviour("T14", "a limit has a deadline", "pool.py", " or is_late:", ":"),
+    Behaviour("T14", "a limit has a deadline", "pool.py", " or is_spent or is_late:", " or is_spent:"),
     Behaviour("T14", "attempts are reported", "pool.py", "self.reports.failed += 1", "pass"),
     Behaviour("T14", "a broken transfer is sent again", "storage.py", "_ATTEMPTS = 4", "_ATTEMPTS = 1"),
     # -- T15

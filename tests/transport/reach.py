@@ -86,6 +86,7 @@ def line_to(
     *,
     limit: int = 4,
     retries: int = 1,
+    deadline: float = 3600.0,
     known: Known | None = None,
     bandwidth: Bandwidth | None = None,
     places: Places | None = None,
@@ -97,7 +98,7 @@ def line_to(
     context = context_of(address, tls_version)
     known = known if known is not None else Known()
     pauses: list[float] = []
-    patience = Patience(retries, pause=pauses.append, jitter=lambda: 1.0)
+    patience = Patience(retries, deadline=deadline, pause=pauses.append, jitter=lambda: 1.0, clock=lambda: sum(pauses))
     pool = ConnectionPool(lambda: connect(address, context, known, bandwidth), limit, patience, places)
     directory = str(PurePosixPath(server.directory).relative_to("/"))
     try:

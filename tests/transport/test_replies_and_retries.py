@@ -545,7 +545,8 @@ FINAL_IN_TRANSFER = (
 def test_t13_what_is_said_at_login_is_tried_again_or_not(said: Said, serve: Serve) -> None:
     server = serve(Fault(said.moment, Answer(said.text), times=0), tls=False)
 
-    with line_to(server.facts, retries=3) as line, pytest.raises(StorageError) as caught:
+    # A server that is busy uses up no retries, but time.
+    with line_to(server.facts, retries=3, deadline=2.0) as line, pytest.raises(StorageError) as caught:
         line.storage.sizes([ONE])
 
     assert caught.value.kind == said.error.kind
@@ -630,11 +631,8 @@ def patient_line(server: FtpServer, patience: Patience, clock: Clock) -> Iterato
         pool.close()
 
 
-FAILURES = [
-    Answer("421 Too many connections (3) from this IP"),
-    Drop(),
-    Drop(rst=True),
-]
+TOO_MANY = Answer("421 Too many connections (3) from this IP")
+FAILURES = [Drop(), Drop(rst=True)]
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=repr)
@@ -652,6 +650,30 @@ def test_t14_max_retries_counts_failed_attempts_to_connect(retries: int, failure
     assert clock.pauses == [0.5, 1.0, 2.0, 4.0][: retries - 1]
     assert caught.value.is_final
     assert retries == 1 or f"tried {retries} times" in str(caught.value)
+
+
+@pytest.mark.parametrize("retries", [0, 1, 5])
+def test_t14_a_server_that_is_busy_is_no_failure_and_is_asked_often(retries: int, serve: Serve) -> None:
+    server = serve(Fault(CONNECT, TOO_MANY, times=100), tls=False)
+    clock = Clock()
+
+    with patient_line(server.facts, clock.patience(retries), clock) as (storage, pool):
+        storage.write(ONE, lambda: [CONTENT])
+        assert pool.reports.failed == 100
+        assert "100 attempts to connect failed" in " ".join(storage.reports())
+
+    assert clock.pauses[:6] == [0.5, 1, 2, 4, 8, 10]
+    assert set(clock.pauses[6:]) == {10}
+
+
+def test_t14_a_server_that_stays_busy_is_waited_for_until_the_deadline(serve: Serve) -> None:
+    server = serve(Fault(CONNECT, TOO_MANY, times=0), tls=False)
+    clock = Clock()
+
+    with patient_line(server.facts, clock.patience(1), clock) as line, pytest.raises(BusyError), line[1].session():
+        pass
+
+    assert 3500 < clock.now - 1000 <= 3600
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=repr)

@@ -32,7 +32,11 @@ if t.TYPE_CHECKING:
 
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 60.0
+_LONGEST_PAUSE_FOR_A_PLACE = (
+    10.0  # a place that gets free should not lie idle, and to ask for one costs next to nothing
+)
 _DEADLINE = 3600.0
+_DEADLINE_WHILE_WATCHED = 300.0
 _LOOK = 0.05  # how often a free place is looked for while other processes have them all
 _JANITOR_LOOK = 0.25
 _FAREWELL = 5.0
@@ -45,8 +49,9 @@ class Patience:
     """How often a failed attempt to connect is repeated, and how long is waited in between.
 
     *retries* counts failed attempts; 0 is without end, as the seed has it. Any other number also ends at the
-    *deadline*, so many seconds after the first failure. With *only_busy*, nothing but a busy server is worth waiting
-    for: somebody is there to mend the rest.
+    *deadline*, so many seconds after the first one. A server that is busy has answered: to be told to wait is no
+    failure but what happens to a fleet every night, so it is waited for until the deadline. With *only_busy*, nothing
+    else is worth waiting for, and not for so long: somebody is there to mend the rest.
     """
 
     retries: int
@@ -56,20 +61,40 @@ class Patience:
     jitter: Callable[[], float] = random.random
     clock: Callable[[], float] = time.monotonic
 
-    def wait(self, failed: int, began: float, error: StorageError) -> None:
-        """Wait before the next attempt after *failed* ones, the first at *began*, or raise *error* if it is enough."""
-        is_worth_it = isinstance(error, BusyError) or (
+    def wait(self, tries: Tries, error: StorageError) -> None:
+        """Wait before the next attempt after *tries*, which ended in *error*, or raise it if it is enough."""
+        is_busy = isinstance(error, BusyError)
+        is_worth_it = is_busy or (
             not self.only_busy and isinstance(error, (UnreachableError, InterruptedTransferError))
         )
-        longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(failed - 1, 16))
-        pause = longest * (0.5 + self.jitter() / 2)
-        is_late = self.retries > 0 and self.clock() + pause - began > self.deadline
-        if not is_worth_it or 0 < self.retries <= failed or is_late:
+        pause = self._length(tries, is_busy=is_busy)
+        deadline = min(self.deadline, _DEADLINE_WHILE_WATCHED) if self.only_busy else self.deadline
+        is_late = self.retries > 0 and self.clock() + pause - tries.began > deadline
+        is_spent = not is_busy and 0 < self.retries <= tries.failed
+        if not is_worth_it or is_spent or is_late:
             error.is_final = True
-            if failed > 1:
-                error.args = (f"{error} It was tried {failed} times.",)
+            if tries.count > 1:
+                error.args = (f"{error} It was tried {tries.count} times.",)
             raise error
         self.pause(pause)
+
+    def _length(self, tries: Tries, *, is_busy: bool) -> float:
+        cap = _LONGEST_PAUSE_FOR_A_PLACE if is_busy else _LONGEST_PAUSE
+        longest = min(cap, _FIRST_PAUSE * 2 ** min(tries.count - 1, 16))
+        return longest * (0.5 + self.jitter() / 2)
+
+
+@dataclass
+class Tries:
+    """The attempts of one thread to connect, none of which has led to a session: when, how many, how many failed."""
+
+    began: float
+    count: int = 0
+    failed: int = 0
+
+    def add(self, error: StorageError) -> None:
+        self.count += 1
+        self.failed += not isinstance(error, BusyError)
 
 
 @dataclass
@@ -155,7 +180,7 @@ class ConnectionPool:
             self._give_back(lent)
 
     def _take(self) -> _Lent:
-        failed, began = 0, 0.0
+        tries: Tries | None = None
         while True:
             found = self._turn()
             if isinstance(found, _Lent):
@@ -165,10 +190,10 @@ class ConnectionPool:
             except StorageError as error:
                 if self._gave_up_place(found, error):
                     continue  # there are others to wait for
-                began = began or self._patience.clock()
-                failed += 1
+                tries = tries or Tries(self._patience.clock())
+                tries.add(error)
                 self._note_failure(error)
-                self._patience.wait(failed, began, error)
+                self._patience.wait(tries, error)
             except BaseException:
                 self._gave_up_place(found, None)
                 raise

@@ -164,7 +164,7 @@ def test_waits_grow_up_to_a_minute_and_unlimited_patience_has_no_end() -> None:
     assert set(waits[8:]) == {60}
 
 
-@pytest.mark.parametrize("error", [UnreachableError("no route"), InterruptedTransferError("reset"), BusyError("421")])
+@pytest.mark.parametrize("error", [UnreachableError("no route"), InterruptedTransferError("reset")])
 @pytest.mark.parametrize("retries", [1, 2, 5])
 def test_retries_count_failed_attempts(error: StorageError, retries: int) -> None:
     server = Server(answers=(error,) * 10)
@@ -186,6 +186,32 @@ def test_a_wrong_password_is_tried_exactly_once(error: StorageError, retries: in
         pass
 
     assert (server.attempts, waits) == (1, [])
+
+
+@pytest.mark.parametrize(("only_busy", "longest"), [(False, 3600), (True, 300)])
+def test_a_busy_server_is_waited_for_until_the_deadline_however_few_retries(longest: int, *, only_busy: bool) -> None:
+    now = [0.0]
+
+    def pause(seconds: float) -> None:
+        now[0] += seconds
+
+    server = Server(answers=(BusyError("421"),) * 1000)
+    patience = Patience(1, only_busy=only_busy, pause=pause, jitter=lambda: 1.0, clock=lambda: now[0])
+
+    with pytest.raises(BusyError, match=r"tried \d+ times"), ConnectionPool(server.connect, 4, patience).session():
+        pass
+
+    assert longest - 10 <= now[0] <= longest
+
+
+def test_waiting_for_a_place_uses_up_no_retries() -> None:
+    server = Server(answers=(BusyError("421"), UnreachableError("no route")) * 2 + (UnreachableError("no route"),))
+    waits = Waits()
+
+    with pytest.raises(UnreachableError), ConnectionPool(server.connect, 4, waits.patience(3)).session():
+        pass
+
+    assert server.attempts == 5
 
 
 def test_who_waits_only_for_a_busy_server_hears_of_any_other_trouble_at_once() -> None:
