@@ -37,6 +37,7 @@ from .native.points import ManifestCache
 from .native.pool import content_table
 from .native.volumes import VOLUME_SIZE
 from .outcome import Outcome
+from .progress import FINISHING, PRUNING, SCANNING, Meter
 from .registry import NAME_LIMIT, DestinationState, Host, LivingRuns, check_name, keep_identity, require_writable
 from .results import PROBLEMS_SHOWN, describe, described_header
 from .retention import DEFAULT_LAST, Candidate, Policy, Slot, Verdict, choose_slot, plan_policy, plan_ring
@@ -47,10 +48,11 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from .jobs import Holding
-    from .native.entries import Entry
+    from .native.entries import Entry, Trailer
     from .native.lock import JobLock
     from .native.points import JobFile, PointListing, ReadPoint
     from .native.pool import ContentTable
+    from .progress import Progress
     from .registry import Destination, Registry
     from .storage import Storage
 
@@ -141,7 +143,7 @@ def back_up(registry: Registry, host: Host, request: Request, *, check_mode: boo
             stack.enter_context(job.state.lock(request.job))
             stack.enter_context(living.alive(job.run))
         storage = storage or stack.enter_context(reach())
-        run = _Run(job, request, storage, destination, host.chance)
+        run = _Run(job, request, storage, destination, host.chance, host.progress)
         return reported(run.foretell() if check_mode else run.do(), storage)
 
 
@@ -179,12 +181,14 @@ class _Run:
         storage: Storage,
         destination: Destination,
         chance: t.Callable[[], str],
+        progress: Progress,
     ) -> None:
         self._job = job
         self._request = request
         self._roots: list[bytes] = []
         self._storage = storage
         self._chance = chance
+        self._progress = progress
         self._open = OpenJob(job, storage)
         self._problems = Problems()
         self._has_left_something = False
@@ -354,7 +358,9 @@ class _Run:
         header = self._header(known.listing.next_seq, slot.pool)
         entries = size = to_send = 0
         linked: set[str] = set()
+        meter = Meter(self._progress, SCANNING)
         for change in changes(self._open, self._roots, header, basis, self._problems, checksum=False):
+            meter.add(entries=1)
             found, base = change.found, change.base
             if found is None or not (change.is_same or self._can_be_read(found)):
                 if base is None:
@@ -376,6 +382,7 @@ class _Run:
             entries += 1
             size += dump.size
             to_send += dump.size
+        meter.finish()
         for base in self._missed(plan, basis):
             entries += 1
             size += base.size
@@ -546,19 +553,23 @@ class _Run:
             if table is not None:
                 table.sync(basis.points, lambda stored: self._open.cache.reader(self._storage, stored))
             header = self._header(known.listing.next_seq, slot.pool)
-            copy = Copy(self._open, self._roots, header, basis, self._manner, self._problems, dumping, table)
+            copy = Copy(self._open, self._roots, header, basis, self._manner, dumping, table, self._progress)
+
+            def judge(trailer: Trailer) -> None:
+                self._require_size(known, trailer.entries, trailer.size)
 
             def make() -> None:
-                copy.make(lambda trailer: self._require_size(known, trailer.entries, trailer.size))
+                trailer = copy.make(judge)
+                self._progress.report(FINISHING, entries=trailer.entries, item=self._job.run)
 
-            if self._open.is_foreign(holding.file) or holding.file is None:
-                try:
+            try:
+                if self._open.is_foreign(holding.file) or holding.file is None:
                     both(make, partial(self._open.bind, self._request.structure))
-                except BaseException:
-                    copy.take_back()
-                    raise
-            else:
-                make()
+                else:
+                    make()
+            except BaseException:
+                copy.take_back()
+                raise
             new = copy.publish(partial(lock.prove, _UNTOUCHED))
             commands.tell_made(f"The restore point {self._job.run} was made all the same.")
             outcome = self._prune(known, new, checkpoints, lock, basis.condition, table, began)
@@ -613,6 +624,9 @@ class _Run:
     ) -> list[ReadPoint]:
         """Remove the restore points *doomed*, and what is not needed of the pool then; return those that are left."""
         prove = partial(lock.prove, _NONE_REMOVED)
+        if doomed or table is not None:
+            going = sum(not point.is_checkpoint for point in doomed)
+            self._progress.report(PRUNING, entries=going, item=self._job.name)
         try:
             commit.remove_points(self._storage, self._job.directory, doomed, kept, prove)
             if table is not None:

@@ -12,6 +12,7 @@ import stat
 import typing as t
 from collections import deque
 
+from .copy_meter import CopyMeter
 from .native.cuts import MAX_SEGMENT, Cutter
 from .native.entries import FILE, HARD_LINK, Entry, Place, digest_of_segments, order_key
 from .native.volumes import PendingPlace
@@ -103,6 +104,7 @@ class Collector:
     """Turns changes into entries, in order; *write* gets each once the places of its content are known.
 
     With a *table*, content that it knows is not packed, wherever it stood; without, what its path had before is not.
+    *meter* is told what is taken in, and what must be read for that.
     """
 
     def __init__(
@@ -112,8 +114,10 @@ class Collector:
         note: Note,
         condition: Condition,
         table: ContentTable | None = None,
+        meter: CopyMeter | None = None,
     ) -> None:
         self._packer = packer
+        self._meter = meter if meter is not None else CopyMeter()
         self._write = write
         self._note = note
         self._condition = condition
@@ -128,8 +132,10 @@ class Collector:
         found, base = change.found, change.base
         if found is None:
             if base is not None:
+                self._meter.turn_to(base.path)
                 self._append(_taken_over(base), list(base.places))
             return
+        self._meter.turn_to(found.path)
         if found.kind != FILE or found.status is None:
             self._append_special(found)
             return
@@ -154,6 +160,7 @@ class Collector:
 
     def _append(self, entry: Entry, places: list[AnyPlace]) -> None:
         self._queue.append((entry, places))
+        self._meter.take_in()
         self._drain()
         if len(self._queue) > _QUEUE:
             self._packer.close_frame()
@@ -200,6 +207,7 @@ class Collector:
                 self._packer.tick()
             return dump.read_into(view)
 
+        self._meter.turn_to(entry.path)
         places, digests, size = self._packed(entry, read_into, base)
         digest = digest_of_segments(digests)
         if base is not None and base.digest == digest:
@@ -302,6 +310,8 @@ class Collector:
         place: AnyPlace | None = known.get((digest, len(content)))
         if place is None and self._table is not None:
             place = self._pending.get(digest) or self._table.find(digest, len(content), self._condition)
+        # Before it is packed: it may be on its way to the storage before that returns.
+        self._meter.read(len(content), is_stored=place is not None)
         if place is not None:
             return place._replace(digest=digest)
         packed = self._packer.add(entry, content, digest, part)

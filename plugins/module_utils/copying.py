@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from . import scan
+from .basis import Problems
 from .collect import Change, Collector, compare
-from .errors import BackupError, LockedError, StorageError, told_as
+from .copy_meter import CopyMeter, sizes_to_read
+from .errors import BackupError, StorageError, told_as
 from .native import names
 from .native.commit import Publication
 from .native.entries import (
@@ -32,17 +34,19 @@ from .native.points import ReadPoint, StoredPoint, make_durable, open_manifest
 from .native.uploads import Uploads
 from .native.volumes import MEMORY_BUDGET, SUFFIXES, VOLUME_SIZE, Budget, Packer
 from .private_files import make_private_directory
+from .progress import SILENT
 from .side_by_side import both
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from .basis import Basis, Problems
+    from .basis import Basis
     from .dumping import Dumping
     from .jobs import OpenJob
     from .native.entries import Entry
     from .native.pool import ContentTable
+    from .progress import Progress
     from .storage import Buffer
     from .storage import Path as RemotePath
 
@@ -93,9 +97,9 @@ class Copy:
         header: Header,
         basis: Basis,
         manner: Manner,
-        problems: Problems,
         dumping: Dumping,
         table: ContentTable | None = None,
+        progress: Progress = SILENT,
     ) -> None:
         self._open = open_job
         self._storage = open_job.storage
@@ -103,9 +107,10 @@ class Copy:
         self._header = header
         self._basis = basis
         self._manner = manner
-        self._problems = problems
+        self._problems = dumping.problems
         self._dumping = dumping
         self._table = table
+        self._meter = CopyMeter(progress, self._sizes_to_read)
         self._directory = open_job.job.directory
         self._pool = self._directory / header.pool
         self._checkpoint: RemotePath | None = None
@@ -131,7 +136,15 @@ class Copy:
     def _made(self, file: t.BinaryIO, judge: Callable[[Trailer], None]) -> Trailer:
         budget = Budget(MEMORY_BUDGET)
         manner = self._manner
-        uploads = Uploads(self._storage, self._pool, budget, manner.side_by_side, readback=manner.reads_back)
+        meter = self._meter
+        uploads = Uploads(
+            self._storage,
+            self._pool,
+            budget,
+            manner.side_by_side,
+            readback=manner.reads_back,
+            tell=None if meter.is_silent else meter.store,
+        )
         self._uploads = uploads
         packer = Packer(
             manner.compression,
@@ -144,9 +157,11 @@ class Copy:
         )
         writer = ManifestWriter(file.write, self._header)
         counter = _PartCounter(self._roots, writer.add)
-        collector = Collector(packer, counter, self._problems.note, self._basis.condition, self._table)
+        collector = Collector(packer, counter, self._problems.note, self._basis.condition, self._table, meter)
         try:
+            meter.begin()
             self._collect(collector, packer, uploads, writer, counter, file)
+            meter.collected()
             collector.settle()
             packer.stop()
             trailer = writer.finish(**self._told(counter, self._sizes(packer)))
@@ -154,8 +169,10 @@ class Copy:
             make_durable(file)
             stage = partial(self._publication.stage, makes_month=self._path.parent not in self._basis.months)
             both(uploads.finish, stage)
+            meter.finish()
         except BaseException as error:
             packer.give_up(error)
+            meter.close()
             uploads.give_up()
             self.take_back()
             raise
@@ -190,6 +207,16 @@ class Copy:
         for change in found:
             yield partial(collector.collect, change)
         yield from self._dumping.steps(self._basis, collector)
+
+    def _sizes_to_read(self) -> Generator[int, None, None]:
+        """Yield the size of what there is to be read: of each dump, and of all that was found of the tree."""
+        for dump in self._dumping.plan.dumps:
+            yield dump.size
+        checksum = self._manner.checksum
+        # What is wrong is noted when the copy itself comes there.
+        yield from sizes_to_read(
+            changes(self._open, self._roots, self._header, self._basis, Problems(), checksum=checksum)
+        )
 
     def _told(self, counter: _PartCounter, volumes: Mapping[str, VolumeSize]) -> dict[str, t.Any]:
         return {
@@ -240,7 +267,7 @@ class Copy:
         sizes = {name: use.stored for name, use in trailer.volumes.items()}
         try:
             self._publication.publish(self._pool, sizes, prove)
-        except LockedError:
+        except BaseException:
             if not self._publication.may_exist:  # else others may have built on it
                 self.take_back()
             raise

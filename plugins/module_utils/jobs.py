@@ -252,6 +252,8 @@ class OpenJob:
         finally:
             if lock.is_held:
                 lock.release()
+            else:
+                lock.give_up()
 
     def _void_what_is_staged(self) -> None:
         """Delete the manifests that are about to be published; the lock was just taken over.

@@ -19,11 +19,14 @@ from pathlib import PurePosixPath
 from .errors import LocalError, LockedError, UsageError, told_as
 from .native.names import slug
 from .private_files import UnusableFileError, locked, read_json, remove_json, write_json
+from .progress import SILENT
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from .progress import Progress
 
 NAME_LIMIT = 40
 #: Who makes the backups on a destination: this collection, or cPanel, whose backups are only read.
@@ -344,13 +347,14 @@ class LivingRuns:
 
 @dataclass(frozen=True)
 class Host:
-    """Where this host keeps what it knows, what it is called, and its clock and source of chance."""
+    """Where this host keeps what it knows, what it is called, its clock and source of chance, and who watches it."""
 
     config_directory: Path
     state_directory: Path
     now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
     name: Callable[[], str] = socket.gethostname
     chance: Callable[[], str] = lambda: secrets.token_hex(3)
+    progress: Progress = SILENT
 
     def client_of(self, wanted: str | None) -> tuple[Identity, str, bool]:
         """Return who we are, the client that is meant, and whether this is the first time it is asked."""

@@ -30,6 +30,7 @@ from .indexing.accounts import Accounts
 from .indexing.stored_jobs import StoredJobs
 from .outcome import Outcome
 from .private_files import locked
+from .progress import READING, SILENT, Meter
 from .registry import CPANEL, DestinationState, check_name, require
 
 if t.TYPE_CHECKING:
@@ -38,6 +39,7 @@ if t.TYPE_CHECKING:
 
     from .answers import IndexedPoint
     from .catalog import Catalog
+    from .progress import Progress
     from .registry import Destination, Registry
     from .storage import Storage
 
@@ -55,10 +57,11 @@ def reindex(
     rebuild: bool = False,
     check_mode: bool,
     open_storage: OpenStorage | None = None,
+    progress: Progress = SILENT,
 ) -> Outcome:
     """Make the index of a destination, or a *client*'s part of it, say what lies on the storage.
 
-    What the index holds is not read again, unless it is damaged or *rebuild* says so.
+    What the index holds is not read again, unless it is damaged or *rebuild* says so. *progress* is told how far it is.
     """
     destination = require(registry, destination_name)
     if client is not None:
@@ -76,11 +79,14 @@ def reindex(
         )
         executor = ThreadPoolExecutor(threads, "reindex")
         stack.callback(executor.shutdown, cancel_futures=True)
+        meter = stack.enter_context(Meter(progress, READING))
         contents: _Lying
         if destination.engine == CPANEL:
-            contents = Accounts(storage, executor, state, scratch, rebuild=rebuild)
+            accounts = Accounts(storage, executor, state, scratch, meter, rebuild=rebuild)
+            stack.callback(accounts.stop)
+            contents = accounts
         else:
-            contents = StoredJobs(storage, executor, state, client, scratch)
+            contents = StoredJobs(storage, executor, state, client, scratch, meter)
         task = _Reindex(contents, state, client, scratch)
         return connections.reported(task.do(from_nothing=rebuild), storage)
 

@@ -18,6 +18,7 @@ from .native.entries import FILES, dump_path
 from .native.fetch import Fetcher
 from .native.points import ManifestCache, list_points, read_job_file
 from .outcome import Outcome
+from .progress import LOADING, RESTORING, Meter
 from .registry import DestinationState, Host, check_name, require, require_fitting
 from .restoring.choosing import PointChooser, Wanted
 from .restoring.comparison import Comparison
@@ -112,8 +113,11 @@ def restore(registry: Registry, host: Host, wish: Wish, *, check_mode: bool) -> 
         wanted = Wanted(wish.job, wish.point, wish.paths, wish.parts)
         chooser = stack.enter_context(closing(PointChooser(storage, directory, cache, wanted, target.is_there)))
         spared = (scratch, host.state_directory, host.config_directory)
-        tally = Tally()
-        loader = Loader(wish.load, storage, destination_state.directory, tally) if wish.load is not None else None
+        tally, meter = Tally(), Meter(host.progress, RESTORING)
+        loader = None
+        if wish.load is not None:
+            loading = Meter(host.progress, LOADING)
+            loader = Loader(wish.load, storage, destination_state.directory, tally, loading)
         while True:
             surveyed, warnings = chooser.choose(stored)
             if wish.delete_extra and surveyed.unknown:
@@ -123,7 +127,7 @@ def restore(registry: Registry, host: Host, wish: Wish, *, check_mode: bool) -> 
                 )
             with told_as(f"The target {wish.root} cannot be used"):
                 target.require_usable()
-            deed = _Deed(wish, target, surveyed, tally, scratch, spared, check_mode=check_mode)
+            deed = _Deed(wish, target, surveyed, tally, meter, scratch, spared, check_mode=check_mode)
             try:
                 if loader is not None:
                     loader.require_room(surveyed)
@@ -158,7 +162,10 @@ def _published_anew(storage: Storage, directory: RemotePath, stored: StoredPoint
 
 
 class _Deed:
-    """One restore of what was *surveyed*: it decides and does, or only decides in check mode; *tally* counts what."""
+    """One restore of what was *surveyed*: it decides and does, or only decides in check mode.
+
+    *tally* counts what, and *meter* is told how far it has come.
+    """
 
     def __init__(
         self,
@@ -166,6 +173,7 @@ class _Deed:
         target: Target,
         surveyed: Surveyed,
         tally: Tally,
+        meter: Meter,
         scratch: Path,
         spared: tuple[Path, ...],
         *,
@@ -179,6 +187,7 @@ class _Deed:
         self._check_mode = check_mode
         self._failures = Failures()
         self._tally = tally
+        self._meter = meter
 
     def restore(self, storage: Storage, directory: RemotePath, side_by_side: int) -> None:
         """Restore what is wanted, and raise if anything could not be."""
@@ -198,14 +207,19 @@ class _Deed:
             fetcher = None
             if not self._check_mode:
                 fetcher = stack.enter_context(Fetcher(storage, pool, side_by_side))
-            restoration = Restoration(target, linker, failures, fetcher, spares_obstacles=surveyed.lost is not None)
+            restoration = Restoration(
+                target, linker, failures, fetcher, self._meter, spares_obstacles=surveyed.lost is not None
+            )
+            size = surveyed.size + (0 if wish.leaves_dumps else surveyed.dumps_size)
+            self._meter.add()
             try:
-                restoration.run(decider.windows(surveyed.reader, surveyed.above))
+                restoration.run(decider.windows(surveyed.reader, surveyed.above), size)
             finally:
                 self._tally.add(restoration.tally)
         if failures.count:
             otherwise = " Nothing was deleted." if wish.delete_extra and not self._check_mode else ""
             raise failures.told(_FORETOLD if self._check_mode else _DONE, otherwise)
+        self._meter.finish()
 
     def delete_extra(self) -> tuple[str, ...]:
         """Delete what the restore point does not hold, where that is wanted, and return what the user should know."""

@@ -29,6 +29,7 @@ from .moments import LATEST, UNDATED, is_id, parse_date, utc_text
 from .native import names
 from .native.entries import DATABASE, FILE, Entry, path_bytes, path_text, time_text
 from .outcome import Outcome
+from .progress import LOADING, RESTORING, Meter
 from .registry import DestinationState, check_name, require, require_fitting
 from .restoring.account_loading import AccountLoader
 from .restoring.account_selection import account_selection
@@ -106,7 +107,8 @@ def restore_account(registry: Registry, host: Host, wish: AccountWish, *, check_
         _require_unchanged(storage, listing)
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ftp-backup-")))
         restarts = ServerMemory(state).may_restart()
-        deed = _Deed(wish, listing, selection, storage, scratch, restarts=restarts, check_mode=check_mode)
+        meter = Meter(host.progress, RESTORING)
+        deed = _Deed(wish, listing, selection, storage, meter, scratch, restarts=restarts, check_mode=check_mode)
         side_by_side = destination.max_connections or _SIDE_BY_SIDE
         loader = None
         if wish.load is not None:
@@ -121,7 +123,7 @@ def restore_account(registry: Registry, host: Host, wish: AccountWish, *, check_
                 target.require_usable()
             warnings += deed.rebuild(target) if wish.rebuild else deed.restore(target, side_by_side)
         if loader is not None:
-            warnings += loader.load(check_mode=check_mode)
+            warnings += loader.load(Meter(host.progress, LOADING), check_mode=check_mode)
         return reported(deed.outcome(point, (*warnings, *_shortcomings(listing, selection))), storage)
 
 
@@ -229,7 +231,7 @@ class Maker:
 
 
 class _Deed:
-    """One restore: it decides and does, or only decides in check mode."""
+    """One restore: it decides and does, or only decides in check mode; *meter* is told how far it has come."""
 
     def __init__(
         self,
@@ -237,6 +239,7 @@ class _Deed:
         listing: Listing,
         selection: AccountSelection,
         storage: Storage,
+        meter: Meter,
         scratch: Path,
         *,
         restarts: bool,
@@ -247,6 +250,7 @@ class _Deed:
         self._listing = listing
         self._selection = selection
         self._storage = storage
+        self._meter = meter
         self._scratch = scratch
         self._check_mode = check_mode
         self.tally = Tally()
@@ -260,18 +264,22 @@ class _Deed:
             Comparison(target, checksum=wish.checksum),
             failures,
             self.tally,
+            self._meter,
             self._scratch,
             overwrite=wish.overwrite,
             check_mode=self._check_mode,
         )
         origin = self._listing.origin
         source = open_source(
-            self._storage, PurePosixPath(origin.path), origin.form, side_by_side, restarts=self._restarts
+            *(self._storage, PurePosixPath(origin.path), origin.form, side_by_side, self._meter),
+            restarts=self._restarts,
         )
+        self._meter.add()
         selection = self._selection if wish.load is None else self._selection.without(DATABASE, DATABASE_USER)
         notes = restoration.run(selection.entries(self._listing), source, self.make)
         if failures.count:
             raise failures.told(_FORETOLD if self._check_mode else _DONE)
+        self._meter.finish()
         return notes
 
     def rebuild(self, target: Target) -> tuple[str, ...]:
@@ -302,11 +310,20 @@ class _Deed:
             descriptor, temporary = target.start_file(entry.path)
             try:
                 with open(descriptor, "wb", closefd=False) as file:
-                    self.tally.size += write_archive(self._storage, self._listing, file.write)
+
+                    def write(piece: memoryview) -> None:
+                        file.write(piece)
+                        self._meter.add(len(piece))
+
+                    self._meter.expect(self._listing.origin.size or None)
+                    self._meter.add(item=path_text(entry.path))
+                    self.tally.size += write_archive(self._storage, self._listing, write)
             except BaseException:
                 target.drop_file(entry.path, descriptor, temporary)
                 raise
             target.finish_file(entry, descriptor, temporary)
+            self._meter.add(entries=1)
+            self._meter.finish()
 
     def outcome(self, point: IndexedPoint, warnings: tuple[str, ...]) -> Outcome:
         """Return what was done, or what would be."""

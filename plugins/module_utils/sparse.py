@@ -28,6 +28,11 @@ def may_be_sparse(status: os.stat_result) -> bool:
     return status.st_size >= SMALLEST_HOLE and status.st_blocks * _BLOCK < status.st_size
 
 
+def content_size(status: os.stat_result) -> int:
+    """Return about how much content there is in a file, without its holes."""
+    return min(status.st_size, status.st_blocks * _BLOCK) if may_be_sparse(status) else status.st_size
+
+
 def extents_of(descriptor: int, size: int) -> Extents:
     """Return offset and length of each piece of the first *size* bytes of an open file that is no hole.
 

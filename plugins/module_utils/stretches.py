@@ -25,7 +25,10 @@ class Stretch(t.NamedTuple):
 
 
 class Source(t.Protocol):
-    """Where the content comes from."""
+    """Where the content comes from; where it *reads_all*, what lies before what is wanted is read as well."""
+
+    @property
+    def reads_all(self) -> bool: ...
 
     def bring(self, stretches: Iterator[Stretch], take: Take, lose: Lose) -> None:
         """Bring the content of *stretches*, which come in the order of volume and offset, and do not overlap.

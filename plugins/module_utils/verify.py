@@ -20,6 +20,7 @@ from .native import names
 from .native.inventory import CLIENTS, find_jobs, look_at
 from .outcome import Outcome
 from .private_files import locked, make_private_directory
+from .progress import VERIFYING, Meter
 from .registry import DestinationState, LivingRuns, check_name, require_native
 from .verifying.findings import SHOWN, DamageFoundError, summary_of, warnings_of
 from .verifying.job_proof import JobProof, Verified, Workers
@@ -100,8 +101,9 @@ def verify(
         def is_late() -> bool:
             return deadline is not None and clock() >= deadline
 
+        meter = stack.enter_context(Meter(host.progress, VERIFYING))
         verification = _Verification(
-            storage, ledger, scratch, request, job_of, is_late=is_late, is_read_only=destination.read_only
+            storage, ledger, scratch, request, job_of, meter, is_late=is_late, is_read_only=destination.read_only
         )
         outcome = verification.do(jobs, client, destination.max_connections or _SIDE_BY_SIDE, check_mode=check_mode)
         return connections.reported(outcome, storage)
@@ -149,7 +151,10 @@ def _copied(kept: Path, scratch: Path) -> Path:
 
 
 class _Verification:
-    """One verification; *job_of* makes of a job that was found one that this host's run can work on."""
+    """One verification; *job_of* makes of a job that was found one that this host's run can work on.
+
+    *meter* is told how far it has come.
+    """
 
     def __init__(
         self,
@@ -158,6 +163,7 @@ class _Verification:
         scratch: Path,
         request: Request,
         job_of: Callable[[FoundJob], Job],
+        meter: Meter,
         *,
         is_late: Callable[[], bool],
         is_read_only: bool,
@@ -167,6 +173,7 @@ class _Verification:
         self._scratch = scratch
         self._request = request
         self._job_of = job_of
+        self._meter = meter
         self._is_late = is_late
         self._is_read_only = is_read_only
         self._verified = Verified()
@@ -199,7 +206,8 @@ class _Verification:
 
     def _do_job(self, found: FoundJob, workers: Workers, *, check_mode: bool) -> None:
         proof = JobProof(
-            self._storage, self._ledger, found, self._scratch, workers, self._verified, is_late=self._is_late
+            *(self._storage, self._ledger, found, self._scratch, workers, self._verified, self._meter),
+            is_late=self._is_late,
         )
         proof.prove(self._request.sample)
         job = self._job_of(found)

@@ -14,6 +14,7 @@ from datetime import datetime, timezone
 from ansible_collections.stowage.ftp_backup.plugins.module_utils import connections
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.destination import ensure_present
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.history import Question, list_backups
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.progress import SILENT
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.registry import (
     Destination,
     DestinationState,
@@ -31,6 +32,7 @@ if t.TYPE_CHECKING:
     from pathlib import Path, PurePosixPath
 
     from ansible_collections.stowage.ftp_backup.plugins.module_utils.outcome import Outcome
+    from ansible_collections.stowage.ftp_backup.plugins.module_utils.progress import Progress
     from ansible_collections.stowage.ftp_backup.plugins.module_utils.storage import Reader, Storage
     from tests.cpanel.accounts import Account
     from tests.servers.server import FtpServer
@@ -44,11 +46,15 @@ Option = t.Any
 
 @dataclass
 class Customer:
-    """One host, whose own directories lie below *home*; *opened* are the files that the last reindex looked into."""
+    """One host, whose own directories lie below *home*; *opened* are the files that the last reindex looked into.
+
+    *progress* is told how far each run has come.
+    """
 
     server: FtpServer
     home: Path
     opened: list[str] = field(default_factory=list)
+    progress: Progress = SILENT
 
     @property
     def registry(self) -> FileRegistry:
@@ -56,7 +62,7 @@ class Customer:
 
     @property
     def host(self) -> Host:
-        return Host(self.home / "etc", self.home / "var", name=lambda: "customer")
+        return Host(self.home / "etc", self.home / "var", name=lambda: "customer", progress=self.progress)
 
     @property
     def state(self) -> DestinationState:
@@ -95,6 +101,7 @@ class Customer:
             rebuild=rebuild,
             check_mode=check_mode,
             open_storage=self._watched,
+            progress=self.progress,
         )
 
     @contextmanager

@@ -23,6 +23,7 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.backup import R
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.connections import open_storage
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.destination import ensure_present
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.lock import BEAT
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.progress import SILENT
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.registry import (
     Destination,
     DestinationState,
@@ -40,6 +41,7 @@ if t.TYPE_CHECKING:
     from typing import Self
 
     from ansible_collections.stowage.ftp_backup.plugins.module_utils.outcome import Outcome
+    from ansible_collections.stowage.ftp_backup.plugins.module_utils.progress import Progress
     from ansible_collections.stowage.ftp_backup.plugins.module_utils.storage import Storage
     from tests.servers.server import FtpServer
 
@@ -51,13 +53,14 @@ Option = t.Any
 
 @dataclass(frozen=True)
 class Site:
-    """One host: its own directories lie below *home*; the tree *source* is what it backs up."""
+    """One host: its own directories lie below *home*; the tree *source* is what it backs up, and *progress* watches."""
 
     server: FtpServer
     home: Path
     source: Path
     client: str = "web01"
     now: t.Callable[[], datetime] = lambda: datetime.now(timezone.utc)
+    progress: Progress = SILENT
 
     @property
     def registry(self) -> FileRegistry:
@@ -65,7 +68,9 @@ class Site:
 
     @property
     def host(self) -> Host:
-        return Host(self.home / "etc", self.home / "var", now=self.now, name=lambda: self.client)
+        return Host(
+            self.home / "etc", self.home / "var", now=self.now, name=lambda: self.client, progress=self.progress
+        )
 
     def declare(self, **options: Option) -> Outcome:
         server = self.server
@@ -120,6 +125,10 @@ class Site:
     def forget(self) -> None:
         """Lose all this host keeps beside its identity and its destinations."""
         shutil.rmtree(self.home / "var")
+
+    def watched_by(self, progress: Progress) -> Site:
+        """Return the same site whose runs tell *progress* how far they have come."""
+        return replace(self, progress=progress)
 
     def later(self, **span: float) -> Site:
         """Return the same site as it is some time later."""

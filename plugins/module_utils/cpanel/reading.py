@@ -52,7 +52,7 @@ from .unpacking import Unpacked
 
 if t.TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path, PurePosixPath
 
     from ..storage import Storage
@@ -61,6 +61,8 @@ if t.TYPE_CHECKING:
     from .parts import Seat
     from .remote import ByteStream
     from .tarring import Member
+
+    Tell = Callable[[int], object]
 else:
     try:
         import sqlite3
@@ -127,11 +129,23 @@ class _Learned:
     refused: list[bytes] = field(default_factory=list)
 
 
-def make_listing(storage: Storage, backup: Backup, mark: str, listing: Path, scratch: Path) -> None:
+def _unheard(_count: int) -> None:
+    """Do without what is told."""
+
+
+def make_listing(
+    storage: Storage,
+    backup: Backup,
+    mark: str,
+    listing: Path,
+    scratch: Path,
+    tell: Tell = _unheard,
+) -> None:
     """Read *backup*, whose state is *mark*, and write the file *listing*; tables are kept in *scratch* meanwhile.
 
-    What is damaged is part of the listing; what cannot be read now, though it may be later, is raised as a
-    StorageError, and a backup that vanished as a MissingError.
+    *tell* is told how much more was read, and ends the reading by what it raises. What is damaged is part of the
+    listing; what cannot be read now, though it may be later, is raised as a StorageError, and a backup that vanished as
+    a MissingError.
     """
     tables.require_sqlite("The reading of a backup")
     table, temporary = scratch / f"{listing.name}.sqlite", listing.with_name(f"{listing.name}.tmp")
@@ -142,7 +156,7 @@ def make_listing(storage: Storage, backup: Backup, mark: str, listing: Path, scr
             with closing(tables.connect(table)) as connection:
                 for setting in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{_CACHE_KIB}"):
                     connection.execute(f"PRAGMA {setting}")
-                reading = _Reading(storage, backup, connection)
+                reading = _Reading(storage, backup, connection, tell)
                 reading.read()
                 make_private_directory(listing.parent)
                 with told_as(f"Cannot write the listing {listing}"):
@@ -166,8 +180,9 @@ def _told_of_table(table: Path) -> Iterator[None]:
 class _Reading:
     """One pass over *backup*."""
 
-    def __init__(self, storage: Storage, backup: Backup, connection: sqlite3.Connection) -> None:
+    def __init__(self, storage: Storage, backup: Backup, connection: sqlite3.Connection, tell: Tell) -> None:
         self._storage = storage
+        self._tell = tell
         self._backup = backup
         self._db = connection
         self._notes = Notes()
@@ -204,7 +219,7 @@ class _Reading:
             raise MissingError(f"The backup {path} is gone from the storage.")
         self._learned.size = size
         with RemoteStream(self._storage, path) as stream:
-            peeked = _Peeked(stream)
+            peeked = _Peeked(_Told(stream, self._tell))
             is_packed = peeked.head == _GZIP
             self._learned.form = TAR_GZ if is_packed else TAR
             if self._learned.form != self._backup.form:
@@ -312,6 +327,7 @@ class _Reading:
         while waiting:
             below = waiting.pop()
             directory = self._backup.path / path_text(below)
+            self._tell(0)
             try:
                 found = self._storage.list_details(directory, thorough=True)
             except RefusedError as error:
@@ -347,12 +363,13 @@ class _Reading:
     def _take_file(self, name: bytes, path: PurePosixPath, size: int, mode: int | None, mtime: int | None) -> None:
         if name == b"homedir.tar":
             with RemoteStream(self._storage, path) as stream:
-                self._read_tar(stream, b"homedir/", path_text(name))
+                self._read_tar(_Told(stream, self._tell), b"homedir/", path_text(name))
             return
         kept = self._wants(name, size)
         if kept is not None:
             try:
                 kept += self._storage.read(path, 0, size)
+                self._tell(len(kept))
             except RefusedError:
                 self._notes.add(name, "the server does not give it, so it was not looked into")
                 kept = None
@@ -657,6 +674,19 @@ class _Below:
         if name == self._top:
             return self._above[:-1]
         return self._above + (name.removeprefix(self._prefix))
+
+
+class _Told:
+    """A stream that tells how much of it was read."""
+
+    def __init__(self, stream: ByteStream, tell: Tell) -> None:
+        self._stream = stream
+        self._tell = tell
+
+    def read(self, size: int) -> memoryview | bytes:
+        piece = self._stream.read(size)
+        self._tell(len(piece))
+        return piece
 
 
 class _Peeked:

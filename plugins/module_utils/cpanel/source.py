@@ -14,10 +14,11 @@ import queue
 import threading
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 
 from ..errors import BackupError, DamageError, MissingError, StorageError
+from ..progress import SILENT, Meter
 from .limits import KIB, MIB
 from .naming import DIRECTORY, TAR_GZ
 from .remote import RemoteStream
@@ -35,17 +36,23 @@ _GAP = 256 * KIB  # reading on over a gap this small is cheaper than a new trans
 _CHUNK = MIB
 _RUN_SIZE, _RUN_LENGTH = 64 * MIB, 4096  # so that several connections have something to do, and memory is bounded
 _TASK_LENGTH = 16  # files of a directory, whose sizes are asked for at once
+_LOOK = 0.25  # seconds between two looks at threads that may have ended without a word
+_UNHEARD = Meter(SILENT, "")
 _CHANGED = "it is not what it was when the backup was indexed: it was changed since; run reindex"
 
 
-def open_source(storage: Storage, path: Path, form: str, side_by_side: int, *, restarts: bool = True) -> Source:
+def open_source(
+    storage: Storage, path: Path, form: str, side_by_side: int, meter: Meter = _UNHEARD, *, restarts: bool = True
+) -> Source:
     """Return what brings content from the backup at *path*, by so many transfers *side_by_side* as make sense.
 
-    Where the server cannot begin in the middle of a file, that *restarts* is false makes one pass of all.
+    Where the server cannot begin in the middle of a file, that *restarts* is false makes one pass of all. *meter* is
+    told what was brought, and in one pass also what was passed over for that.
     """
     if form == TAR_GZ or (form != DIRECTORY and not restarts):
-        return _Bringer(lambda: _OnePass(storage, path, is_packed=form == TAR_GZ), 1)
-    return _Bringer(lambda: _Ranges(storage, path), side_by_side, _TASK_LENGTH if form == DIRECTORY else 1)
+        return _Bringer(lambda: _OnePass(storage, path, meter, is_packed=form == TAR_GZ), 1, meter, reads_all=True)
+    task_length = _TASK_LENGTH if form == DIRECTORY else 1
+    return _Bringer(lambda: _Ranges(storage, path), side_by_side, meter, task_length)
 
 
 @dataclass(eq=False)
@@ -79,18 +86,22 @@ class _Run:
             return True
         return False
 
-    def hand_out(self, chunk: memoryview, take: Take) -> None:
-        """Give each stretch what the next *chunk* of the run holds of it."""
+    def hand_out(self, chunk: memoryview, take: Take) -> int:
+        """Give each stretch what the next *chunk* of the run holds of it, and return how much that was."""
         begin, end = self.position, self.position + len(chunk)
         self.position = end
+        given = 0
         while self.done < len(self.stretches):
             stretch = self.stretches[self.done]
             last = stretch.offset + stretch.size
             if stretch.offset < end:
-                take(stretch, chunk[max(stretch.offset, begin) - begin : min(last, end) - begin])
+                piece = chunk[max(stretch.offset, begin) - begin : min(last, end) - begin]
+                take(stretch, piece)
+                given += len(piece)
             if last > end:
-                return
+                break
             self.done += 1
+        return given
 
     @property
     def left(self) -> list[Stretch]:
@@ -125,16 +136,28 @@ class _Event(t.NamedTuple):
 class _Bringer:
     """Brings stretches, by threads that read *side_by_side*; each is given up to so many runs at a time."""
 
-    def __init__(self, reach: Callable[[], _Reach], side_by_side: int, task_length: int = 1) -> None:
+    def __init__(
+        self,
+        reach: Callable[[], _Reach],
+        side_by_side: int,
+        meter: Meter,
+        task_length: int = 1,
+        *,
+        reads_all: bool = False,
+    ) -> None:
         self._reach = reach
         self._side_by_side = side_by_side
+        self._meter = meter
         self._task_length = task_length
+        self.reads_all = reads_all
 
     def bring(self, stretches: Iterator[Stretch], take: Take, lose: Lose) -> None:
         with closing(self._reach()) as reach, _Crew(reach, self._side_by_side) as crew:
             for event in crew.events(_tasks(_runs(stretches), self._task_length)):
                 if event.chunk is not None:
-                    event.run.hand_out(memoryview(event.chunk), take)
+                    given = event.run.hand_out(memoryview(event.chunk), take)
+                    if not self.reads_all:  # else it was told when it was read
+                        self._meter.add(given)
                 elif event.failure is not None:
                     if _is_final(event.failure):
                         raise event.failure
@@ -191,10 +214,10 @@ class _Crew:
 
     def __exit__(self, *_error: object) -> None:
         self._is_stopped.set()
-        while self._running:  # whoever waits to tell something has to be heard
-            event = self._queue.get()
-            if isinstance(event, int):
-                del self._running[event]
+        # Whoever waits to tell something has to be heard; what was told last may be lost where this was interrupted.
+        while not all(task.done() for task in self._running.values()):
+            with suppress(queue.Empty):
+                self._queue.get(timeout=_LOOK)
         self._threads.shutdown()
 
     def events(self, tasks: Iterator[list[_Run]]) -> Iterator[_Event]:
@@ -294,9 +317,10 @@ class _OnePass:
     What goes wrong costs all that was not read by then.
     """
 
-    def __init__(self, storage: Storage, path: Path, *, is_packed: bool) -> None:
+    def __init__(self, storage: Storage, path: Path, meter: Meter, *, is_packed: bool) -> None:
         self._storage = storage
         self._path = path
+        self._meter = meter
         self._is_packed = is_packed
         self._held = ExitStack()
         self._stream: ByteStream | None = None
@@ -334,6 +358,7 @@ class _OnePass:
             wanted = min(_CHUNK, until - self._position)
             piece = stream.read(wanted)
             self._position += len(piece)
+            self._meter.add(len(piece))
             yield piece
             if len(piece) < wanted:
                 raise DamageError(f"it has only {self._position:,} bytes of content")

@@ -80,7 +80,7 @@ class Patience:
 
     def _length(self, tries: Tries, *, is_busy: bool) -> float:
         cap = _LONGEST_PAUSE_FOR_A_PLACE if is_busy else _LONGEST_PAUSE
-        longest = min(cap, _FIRST_PAUSE * 2 ** min(tries.count - 1, 16))
+        longest: float = min(cap, _FIRST_PAUSE * 2 ** min(tries.count - 1, 16))
         return longest * (0.5 + self.jitter() / 2)
 
 
@@ -216,7 +216,9 @@ class ConnectionPool:
         if self._refusal is not None:
             raise self._refusal
         if self._is_closed.is_set():
-            raise UnreachableError("The work was given up, and so were all connections.")
+            error = UnreachableError("The work was given up, and so were all connections.")
+            error.is_final = True  # else whoever is still at work goes on trying, and nobody wants what comes of it
+            raise error
 
     def _new(self, place: Place) -> _Lent:
         try:

@@ -33,6 +33,7 @@ _ATTEMPTS = 4
 _LONGEST = 3600.0  # seconds after which a deed that failed once is not begun again
 _WORTH_ANOTHER_TRY = (InterruptedTransferError, UnreachableError)
 _BROKEN = 426
+_LOOKS, _BETWEEN_LOOKS = 10, 0.25  # at files that may still grow, and seconds
 _RENAME_PAUSES = (0.1, 0.5, 1.0)  # a server may hold a new file for a moment and refuse RNFR
 
 
@@ -190,9 +191,33 @@ class FtpStorage:
             return self._again(attempt)
         except StorageError as error:
             if used and not error.is_final:
-                with suppress(StorageError), self._session() as session:
-                    self._forget(session, used)
+                self._forget_elsewhere(used)
             raise
+        except BaseException:  # whoever gives the content has given up
+            self._forget_elsewhere(used, is_fresh=True)
+            raise
+
+    def _forget_elsewhere(self, left: Sequence[Path], *, is_fresh: bool = False) -> None:
+        """Delete what attempts have *left*, by another connection than theirs.
+
+        Where that *is_fresh*, the server may still be writing to it. Pure-FTPd refuses to delete a file that grows
+        meanwhile, and has then given it a hidden name for ever; so what does not stand still is left to the next run.
+        """
+        with suppress(StorageError), self._session() as session:
+            if not is_fresh or self._stands_still(session, left):
+                self._forget(session, left)
+
+    def _stands_still(self, session: Session, paths: Sequence[Path]) -> bool:
+        """Tell whether *paths* have come to keep their sizes."""
+        remote = [session.path_of(path) for path in paths]
+        before = session.sizes(remote)
+        for _look in range(_LOOKS):
+            self._pause(_BETWEEN_LOOKS)
+            after = session.sizes(remote)
+            if after == before:
+                return True
+            before = after
+        return False
 
     def _forget(self, session: Session, left: Sequence[Path]) -> None:
         """Delete what attempts have *left*; what cannot be deleted now is swept by the next run."""

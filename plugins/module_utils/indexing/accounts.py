@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import typing as t
+from concurrent.futures import FIRST_EXCEPTION, wait
 from contextlib import suppress
 from dataclasses import dataclass
 
 from ..cpanel.listing import FORMAT, STRUCTURE, date_of, listing_name, open_listing, open_whole_listing
-from ..cpanel.naming import DAILY, MONTHLY, WEEKLY
+from ..cpanel.naming import DAILY, DIRECTORY, MONTHLY, WEEKLY
 from ..cpanel.reading import make_listing
 from ..cpanel.tree import find_backups, marks_of
-from ..errors import BackupError, MissingError, RefusedError, told_as
+from ..errors import AbandonedError, BackupError, MissingError, RefusedError, told_as
 from ..native.points import StoredPoint
 
 if t.TYPE_CHECKING:
@@ -27,6 +29,7 @@ if t.TYPE_CHECKING:
     from ..cpanel.listing import Listing
     from ..cpanel.naming import Backup
     from ..cpanel.tree import Ignored
+    from ..progress import Meter
     from ..registry import DestinationState
     from ..storage import Storage
 
@@ -49,6 +52,7 @@ class Accounts:
     """The accounts whose backups lie on a storage; with *scratch*, all that is written is written there.
 
     A backup that was read is not read again while its name, its size and its time stay, unless *rebuild* says so.
+    *meter* is told how much of what must be read was read.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class Accounts:
         threads: ThreadPoolExecutor,
         state: DestinationState,
         scratch: Path | None,
+        meter: Meter,
         *,
         rebuild: bool,
     ) -> None:
@@ -65,7 +70,9 @@ class Accounts:
         self._kept = state.listings
         self._place = state.listings if scratch is None else scratch
         self._is_scratch = scratch is not None
+        self._meter = meter
         self._rebuild = rebuild
+        self._is_over = threading.Event()
         self._found: list[_Read] | None = None
         self._ignored: tuple[Ignored, ...] = ()
         self._unfinished: dict[str, str] = {}
@@ -120,21 +127,53 @@ class Accounts:
         self._ignored = findings.ignored
         marks = marks_of(self._storage, findings.backups, self._threads.map)
         known = [(backup, mark) for backup, mark in zip(findings.backups, marks) if mark is not None]
-        return [read for read in self._threads.map(self._read, *zip(*known)) if read is not None] if known else []
+        kept = list(self._threads.map(lambda found: self._as_kept(*found), known))
+        to_read = [backup for (backup, _mark), read in zip(known, kept) if read is None]
+        self._expect(to_read)
+        reading = {backup: self._threads.submit(self._read, backup) for backup in to_read}
+        for ended in wait(reading.values(), return_when=FIRST_EXCEPTION).done:
+            ended.result()  # else whoever fails would wait for what may take hours
+        reads = (read if read is not None else reading[backup].result() for (backup, _mark), read in zip(known, kept))
+        return [read for read in reads if read is not None]
 
-    def _read(self, backup: Backup, mark: str | None) -> _Read | None:
-        """Return what is known of *backup* in the state *mark*, which is read if need be; None if it is gone."""
+    def stop(self) -> None:
+        """Have what is still being read end as soon as it can."""
+        self._is_over.set()
+
+    def _expect(self, backups: list[Backup]) -> None:
+        """Tell how much is to be read; how much of a directory will be is not known."""
+        archives = [backup.path for backup in backups if backup.form != DIRECTORY]
+        if archives and not self._meter.is_silent:
+            self._meter.expect_more(sum(size or 0 for size in self._storage.sizes(archives)))
+
+    def _tell(self, count: int) -> None:
+        """Learn that *count* more bytes were read, and raise if nobody wants the rest."""
+        if self._is_over.is_set():
+            raise AbandonedError("The backups are not read any further: the reindex was broken off.")
+        self._meter.add(count)
+
+    def _as_kept(self, backup: Backup, mark: str) -> _Read | None:
+        """Return *backup* as it was read before, if it still is in that state."""
+        path = self._kept / listing_name(backup.id)
+        before = _listing_at(path)
+        if before is None or before.origin.mark != mark or self._rebuild:
+            return None
+        return _read_of(backup, before.origin.mark, path, before)
+
+    def _read(self, backup: Backup) -> _Read | None:
+        """Read *backup*; return None if it is gone."""
         name = listing_name(backup.id)
-        before = _listing_at(self._kept / name)
-        if before is not None and before.origin.mark == mark and not self._rebuild:
-            return _read_of(backup, before.origin.mark, self._kept / name, before)
         new = self._place / f"{name}.new"
         try:
             (mark,) = marks_of(self._storage, [backup])  # others may have been read for long since it was asked for
             is_read = mark is not None and self._is_made(backup, mark, new)
             (after,) = marks_of(self._storage, [backup])
         except RefusedError as error:
-            return self._unread(backup, f"The backup {backup.path} cannot be read: {error}", new, before)
+            return self._unread(backup, f"The backup {backup.path} cannot be read: {error}", new)
+        except BaseException:
+            _discard(new)
+            raise
+        self._meter.add(entries=1, item=backup.id)
         if after is None or mark is None:
             _discard(new)
             return None
@@ -143,7 +182,7 @@ class Accounts:
                 f"The backup {backup.path} changed while it was read: it is being written, and stays in the index as it"
                 " was. Reindex when cPanel is done."
             )
-            return self._unread(backup, why, new, before)
+            return self._unread(backup, why, new)
         with told_as(f"Cannot keep the listing {self._place / name}"):
             new.replace(self._place / name)
         return _read_of(backup, mark, self._place / name, open_listing(self._place / name))
@@ -151,16 +190,17 @@ class Accounts:
     def _is_made(self, backup: Backup, mark: str, new: Path) -> bool:
         """Make the listing *new*, and tell whether all of *backup* stayed there meanwhile."""
         try:
-            make_listing(self._storage, backup, mark, new, self._place)
+            make_listing(self._storage, backup, mark, new, self._place, self._tell)
         except MissingError:
             return False
         return True
 
-    def _unread(self, backup: Backup, why: str, new: Path, before: Listing | None) -> _Read | None:
-        """Return *backup* as it was *before*, and tell *why* it is not read now."""
+    def _unread(self, backup: Backup, why: str, new: Path) -> _Read | None:
+        """Return *backup* as it was before, and tell *why* it is not read now."""
         self._unfinished[backup.id] = why
         _discard(new)
         kept = self._kept / listing_name(backup.id)
+        before = _listing_at(kept)
         return None if before is None else _read_of(backup, before.origin.mark, kept, before)
 
 

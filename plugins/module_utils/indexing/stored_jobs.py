@@ -30,6 +30,7 @@ if t.TYPE_CHECKING:
 
     from ..catalog import Catalog, PointKey
     from ..native.manifest import ManifestReader
+    from ..progress import Meter
     from ..registry import DestinationState
     from ..storage import Path as RemotePath
     from ..storage import Storage
@@ -50,7 +51,10 @@ class _Job:
 
 
 class StoredJobs:
-    """The jobs of all clients, or of one *client*; with *scratch*, all that is written is written there."""
+    """The jobs of all clients, or of one *client*; with *scratch*, all that is written is written there.
+
+    *meter* is told how much of what must be read was read.
+    """
 
     def __init__(
         self,
@@ -59,12 +63,14 @@ class StoredJobs:
         state: DestinationState,
         client: str | None,
         scratch: Path | None,
+        meter: Meter,
     ) -> None:
         self._storage = storage
         self._threads = threads
         self._state = state
         self._client = client
         self._scratch = scratch
+        self._meter = meter
         self._seen_again: set[str] = set()
         self.damage: dict[str, str] = {}
 
@@ -118,6 +124,8 @@ class StoredJobs:
         """Have all manifests copied that *catalog* does not know yet, and those that were found damaged before."""
         keys = catalog.keys(job.file.client, job.file.job)
         wanted = [stored for stored in job.points if self._is_wanted(stored, keys.get(stored.run))]
+        if wanted:
+            self._meter.expect_more(sum(stored.size for stored in wanted))
         return {stored: self._threads.submit(self._copy_of, job, stored) for stored in wanted}
 
     def _is_wanted(self, stored: StoredPoint, key: PointKey | None) -> bool:
@@ -141,10 +149,12 @@ class StoredJobs:
 
         def opened(stored: StoredPoint) -> ManifestReader:
             if stored not in copies:  # one before it was read again, so it is read again as well
+                self._meter.expect_more(stored.size)
                 copies[stored] = self._copy_of(job, stored)
             copy = copies[stored]
             if copy is None:
                 raise VanishedCopyError(f"There is no copy of the manifest {stored.path.name}.")
+            self._meter.add(item=stored.run)
             return open_manifest(copy)
 
         keys = catalog.keys(client, name)
@@ -158,6 +168,11 @@ class StoredJobs:
 
     def _copy_of(self, job: _Job, stored: StoredPoint) -> Path | None:
         """Return a copy of a manifest on this host, or None if it vanished meanwhile or does not serve."""
+        copy = self._copied(job, stored)
+        self._meter.add(stored.size, entries=1)
+        return copy
+
+    def _copied(self, job: _Job, stored: StoredPoint) -> Path | None:
         kept = self._state.job(job.file.client, job.file.job).manifests
         cache = ManifestCache(kept) if self._scratch is None else ManifestCache(self._scratch / job.directory, kept)
         try:

@@ -12,7 +12,7 @@ import hashlib
 import itertools
 import threading
 import typing as t
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
 from ..errors import (
     BackupError,
@@ -113,18 +113,25 @@ class Fetcher:
     def __enter__(self) -> Fetcher:  # noqa: PYI034 - Self is of Python 3.11
         return self
 
-    def __exit__(self, *_error: object) -> None:
-        self._threads.shutdown()
+    def __exit__(self, kind: object, _error: object, _trace: object) -> None:
+        if kind is not None:
+            self.stop()
+        self._threads.shutdown(cancel_futures=kind is not None)
 
     def stop(self) -> None:
         """Fetch nothing more, and tell of nothing more either."""
         self._is_stopped.set()
 
+    def end(self) -> None:
+        """Fetch nothing more, ever, and wait until nothing is on its way any more."""
+        self.stop()
+        self._threads.shutdown(cancel_futures=True)
+
     def fetch(self, wanted: dict[str, list[Piece]], sink: Sink) -> None:
         """Fetch all pieces, by the volumes that hold them; damage and missing volumes are told to *sink*."""
         spans = _spans(wanted, self._side_by_side)
         running = [self._threads.submit(self._fetch_span, span, sink) for span in spans]
-        for span in running:
+        for span in wait(running, return_when=FIRST_EXCEPTION).done:
             span.result()
 
     def _fetch_span(self, span: _Span, sink: Sink) -> None:

@@ -84,6 +84,7 @@ class JobLock:
         self._beating = threading.Lock()
         self._ended = threading.Event()
         self._may_have_made_it = False
+        self._may_be_held = False
         self._died_here = False
         self.took_over = False
         self.is_held = False
@@ -115,8 +116,10 @@ class JobLock:
             self.is_held = self._take()
 
     def _take(self) -> bool:
+        self._may_be_held = True
         try:
             if not self._storage.take_directory(self._path):
+                self._may_be_held = False
                 return False
             self._storage.ensure_directories([self._path / self._me.name])
         except InterruptedTransferError:
@@ -162,6 +165,7 @@ class JobLock:
 
         Only one of many can, and none if the holder has given a sign of life since: it bears another name then.
         """
+        self._may_be_held = True
         try:
             self._storage.rename(self._path / dead.name, self._path / self._me.name)
         except StorageError:
@@ -179,6 +183,17 @@ class JobLock:
                 self.took_over = True
             else:  # if a third has taken the lock by now, the one that lost it finds out before it commits
                 self._storage.rename(aside, self._path)
+
+    def give_up(self) -> None:
+        """Leave no lock of ours where taking it was broken off, so that nobody was told whether it was taken."""
+        if self.is_held or not self._may_be_held:
+            return
+        with suppress(StorageError, LockedError):
+            holder = self._holder()
+            if holder is not None and (holder.owner, holder.run) == (self._me.owner, self._me.run):
+                self.release()
+            elif holder is None and self._is_found_dead(None, _OWN_EMPTY):
+                self._clear_away()
 
     def beat(self) -> None:
         """Give a sign of life; one whose reply was lost is settled by looking."""
@@ -223,6 +238,13 @@ class JobLock:
     def release(self) -> None:
         """Give the lock back; where that fails, the next run of this host knows that the lock is a dead run's."""
         self._ended.set()
+        try:
+            self._give_back()
+        except BaseException:  # who interrupts a run may do so right here, and nobody wants to wait for a dead lock
+            self._give_back()
+            raise
+
+    def _give_back(self) -> None:
         with suppress(StorageError), self._beating, self._marked():
             if not all(self._storage.remove_directories([self._path / self._me.name, self._path])):
                 raise RefusedError("The lock may stand empty.")  # so that the mark stays

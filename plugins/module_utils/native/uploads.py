@@ -10,12 +10,15 @@ import threading
 import typing as t
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from functools import partial
 from pathlib import PurePosixPath
 
 from ..errors import AbandonedError, DamageError, InterruptedTransferError, StorageError, UnreachableError
 
 if t.TYPE_CHECKING:
-    from ..storage import Path, Storage
+    from collections.abc import Callable, Iterator
+
+    from ..storage import Buffer, Path, Storage
     from .volumes import Budget, Volume
 
 _READ_SIZE = 1024 * 1024
@@ -25,16 +28,25 @@ _ATTEMPTS = 4
 class Uploads:
     """The uploads of one run into *pool*; what fails one of them stops the run at its next step.
 
-    With *readback*, each volume is read from the storage once it is there, and compared with what was sent.
+    With *readback*, each volume is read from the storage once it is there, and compared with what was sent. *tell* is
+    told up to where each volume was sent, and its size once it is stored; where one is tried again, once more.
     """
 
     def __init__(
-        self, storage: Storage, pool: Path, budget: Budget, side_by_side: int, *, readback: bool = False
+        self,
+        storage: Storage,
+        pool: Path,
+        budget: Budget,
+        side_by_side: int,
+        *,
+        readback: bool = False,
+        tell: Callable[[Volume, int], None] | None = None,
     ) -> None:
         self._storage = storage
         self._pool = pool
         self._budget = budget
         self._readback = readback
+        self._tell = tell
         self._threads = ThreadPoolExecutor(side_by_side, "upload")
         self._making = threading.Lock()
         self._shelves: set[Path] = set()
@@ -64,7 +76,8 @@ class Uploads:
         try:
             path = self._pool / PurePosixPath(volume.name)
             self._make_shelf(path.parent)
-            size = self._storage.write(path, volume.chunks)
+            chunks = volume.chunks if self._tell is None else partial(_told, volume, self._tell)
+            size = self._storage.write(path, chunks)
             if size != volume.size:
                 raise InterruptedTransferError(f"Of the volume {path} {size:,} of {volume.size:,} bytes were uploaded.")
             volume.release()
@@ -72,6 +85,8 @@ class Uploads:
                 self._prove(path, volume)
             with self._guard:
                 self._sizes[volume.name] = size
+            if self._tell is not None:
+                self._tell(volume, size)
         except BaseException as error:
             self._fail(error)
             raise
@@ -141,3 +156,12 @@ class Uploads:
     def give_up(self) -> None:
         """Wait until no upload is running; whoever gives up has made the volumes fail."""
         self._threads.shutdown(wait=True, cancel_futures=True)
+
+
+def _told(volume: Volume, tell: Callable[[Volume, int], None]) -> Iterator[Buffer]:
+    """Yield the bytes of *volume*, and tell of each piece when the next one is asked for."""
+    position = 0
+    for piece in volume.chunks():
+        yield piece
+        position += len(piece)
+        tell(volume, position)

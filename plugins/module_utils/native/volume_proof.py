@@ -76,13 +76,20 @@ class LostBytesError(DamageError):
 class Source:
     """The bytes of the volume *path* in order, from one transfer unless it breaks.
 
-    *is_over* tells when nobody wants them any more.
+    *is_over* tells when nobody wants them any more, and *tell* is told of each piece how many there are in it.
     """
 
-    def __init__(self, storage: Storage, path: Path, is_over: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        path: Path,
+        is_over: Callable[[], bool] = lambda: False,
+        tell: Callable[[int], object] = lambda _count: None,
+    ) -> None:
         self._storage = storage
         self._path = path
         self._is_over = is_over
+        self._tell = tell
         self._transfer = ExitStack()
         self._reader: Reader | None = None
         self._ahead = b""
@@ -147,6 +154,7 @@ class Source:
             if not view:
                 self.losses = _LOSSES
                 raise LostBytesError(f"it ends at byte {self.position:,}")
+            self._tell(len(view))
             return bytes(view)
         raise AbandonedError("The volume is not read any further: the verification was broken off.")
 

@@ -368,14 +368,19 @@ class Volume:
                 self._starving += 1
                 self._changed.wait_for(partial(self._has_more_than, position))
                 self._starving -= 1
-                if self._error is not None:
-                    # Not the error itself: it may be one that is worth another try, and this is not.
-                    raise AbandonedError("The volume was given up before it was complete.") from self._error
                 end = self.size
+            self._require_going_on()
             if position == end:
                 return
-            yield from self._store.read(position, end)
+            for piece in self._store.read(position, end):
+                self._require_going_on()  # what is there already may be a lot, and the connection slow
+                yield piece
             position = end
+
+    def _require_going_on(self) -> None:
+        if self._error is not None:
+            # Not the error itself: it may be one that is worth another try, and this is not.
+            raise AbandonedError("The volume was given up before it was complete.") from self._error
 
     def _has_more_than(self, position: int) -> bool:
         """Tell whether it is known what comes at *position*, or that there is nothing."""

@@ -23,6 +23,7 @@ if t.TYPE_CHECKING:
     from ..cpanel.listing import Listing
     from ..databases.servers import Server
     from ..native.entries import Entry
+    from ..progress import Meter
     from ..storage import Storage
     from .account_selection import AccountSelection
     from .loading import Load
@@ -88,23 +89,32 @@ class AccountLoader:
                 )
             wanted.server.require_room(wanted.name, replace=self._load.replace)
 
-    def load(self, *, check_mode: bool) -> tuple[str, ...]:
-        """Load all that is wanted, as it lies in the backup, and return what the user should know."""
+    def load(self, meter: Meter, *, check_mode: bool) -> tuple[str, ...]:
+        """Load all that is wanted, as it lies in the backup, and return what the user should know.
+
+        *meter* is told how far that has come.
+        """
         warnings: list[str] = []
+        dumps = [wanted for wanted in self._wanted if not wanted.is_users]
+        meter.expect(sum(entry.size for wanted in dumps for entry in wanted.entries))
         with Contents(self._storage, self._listing.origin) as contents:
             for wanted in sorted(self._wanted, key=_rank):
+                meter.add(item=wanted.name)
                 if not check_mode:
-                    warnings += self._loaded(wanted, contents)
+                    warnings += self._loaded(wanted, contents, meter)
+                meter.add(entries=1)
                 self._tally.count(wanted.entries[-1].path, "databases", is_new=not self._load.replace)
                 self._tally.size += sum(entry.size for entry in wanted.entries)
+        meter.finish()
         return tuple(warnings)
 
-    def _loaded(self, wanted: _Wanted, contents: Contents) -> list[str]:
+    def _loaded(self, wanted: _Wanted, contents: Contents, meter: Meter) -> list[str]:
         if wanted.is_users:
             (entry,) = wanted.entries
             wanted.server.load_users([self._generate(entry, contents.members(entry))])
             return []
-        return wanted.server.load_foreign(wanted.name, _dump(wanted.entries, contents), replace=self._load.replace)
+        dump = _dump(wanted.entries, contents, meter)
+        return wanted.server.load_foreign(wanted.name, dump, replace=self._load.replace)
 
     def _found(self, selection: AccountSelection) -> Iterator[_Wanted]:
         """Yield what is to be loaded, as one for each dump."""
@@ -151,8 +161,8 @@ def _rank(wanted: _Wanted) -> tuple[int, int]:
     return (1 if wanted.is_users else 0), first
 
 
-def _dump(entries: Iterable[Entry], contents: Contents) -> Iterator[memoryview]:
+def _dump(entries: Iterable[Entry], contents: Contents, meter: Meter) -> Iterator[memoryview]:
     """Yield the dump that *entries* are: the statement that creates the database, and what may be packed."""
     for entry in entries:
-        content = contents.of(entry)
+        content = meter.through(contents.of(entry))
         yield from unpacked(content) if entry.path.endswith(b".gz") else content

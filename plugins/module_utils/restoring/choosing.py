@@ -60,7 +60,8 @@ class Surveyed:
 
     *lost* is what is damaged of it, if anything is, and *volumes* are those that the content lies in. *above* are the
     directories above all that is wanted which stand in blocks of which nothing else is, and *lost_above* are those of
-    these blocks that are damaged.
+    these blocks that are damaged. *size* is how large all files are that are wanted, and *dumps_size* all dumps, as far
+    as that is told.
     """
 
     point: ReadPoint
@@ -71,6 +72,8 @@ class Surveyed:
     volumes: tuple[str, ...]
     above: tuple[Entry, ...] = ()
     lost_above: tuple[tuple[bytes, DamageError], ...] = ()
+    size: int = 0
+    dumps_size: int = 0
 
     @property
     def unknown(self) -> str:
@@ -169,7 +172,16 @@ class PointChooser:
         point, selection = self._read(stored, reader)
         if selection.is_everything:
             volumes = tuple(point.trailer.volumes)
-            return Surveyed(point, reader, selection, has_found=True, lost=lost, volumes=volumes)
+            size = sum(part.size for part in point.trailer.parts if part.kind == FILES)
+            dumps_size = sum(part.size for part in point.trailer.parts if part.kind != FILES)
+            return Surveyed(
+                *(point, reader, selection),
+                has_found=True,
+                lost=lost,
+                volumes=volumes,
+                size=size,
+                dumps_size=dumps_size,
+            )
         return self._looked_through(point, reader, selection, lost if isinstance(reader, SalvagedManifest) else None)
 
     def _read(self, stored: StoredPoint, reader: ManifestReader) -> tuple[ReadPoint, Selection]:
@@ -185,7 +197,11 @@ class PointChooser:
             survey.look_above(self._is_there)
         volumes = tuple(sorted(survey.volumes))
         above, lost_above = tuple(survey.above), tuple(survey.lost_above)
-        return Surveyed(point, reader, selection, survey.has_found, survey.lost or lost, volumes, above, lost_above)
+        return Surveyed(
+            *(point, reader, selection, survey.has_found, survey.lost or lost, volumes, above, lost_above),
+            size=survey.size,
+            dumps_size=survey.dumps_size,
+        )
 
     def _copied(self, stored: StoredPoint, held: ExitStack) -> tuple[ManifestReader, DamageError | None]:
         """Return the manifest from a copy on this host, as whole as the storage has it, and what is damaged of it."""

@@ -223,6 +223,7 @@ class Decider:
         if entry.kind == HARD_LINK:
             self._decide_link(entry)
             return
+        self._window.passed += entry.size if entry.kind == FILE else 0
         status = None if self._is_void else self._target.status(entry.path)
         if entry.kind == DIRECTORY:
             self._decide_directory(entry, status)

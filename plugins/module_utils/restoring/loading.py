@@ -23,6 +23,7 @@ if t.TYPE_CHECKING:
 
     from ..databases.servers import Facts, Server
     from ..native.entries import Entry
+    from ..progress import Meter
     from ..storage import Path as RemotePath
     from ..storage import Storage
     from .choosing import Surveyed
@@ -54,13 +55,17 @@ class _Wanted(t.NamedTuple):
 
 
 class Loader:
-    """Loads what is wanted of a restore point, each dump once, however often the restore is begun again."""
+    """Loads what is wanted of a restore point, each dump once, however often the restore is begun again.
 
-    def __init__(self, load: Load, storage: Storage, scratch: Path, tally: Tally) -> None:
+    *meter* is told how far that has come.
+    """
+
+    def __init__(self, load: Load, storage: Storage, scratch: Path, tally: Tally, meter: Meter) -> None:
         self._load = load
         self._storage = storage
         self._scratch = scratch
         self._tally = tally
+        self._meter = meter
         self._wanted: list[_Wanted] = []
         self._done: set[bytes] = set()
 
@@ -84,19 +89,22 @@ class Loader:
     def load(self, surveyed: Surveyed, directory: RemotePath, side_by_side: int, *, check_mode: bool) -> None:
         """Load all that was found."""
         pool = directory / PurePosixPath(surveyed.point.header.pool)
-        for wanted in sorted(self._wanted, key=_rank):
+        left = [wanted for wanted in self._wanted if wanted.entry.path not in self._done]
+        self._meter.expect(self._meter.done + sum(wanted.entry.size for wanted in left))
+        for wanted in sorted(left, key=_rank):
             entry = wanted.entry
-            if entry.path in self._done:
-                continue
+            self._meter.add(item=wanted.name)
             if not check_mode:
-                content = content_of(self._storage, pool, entry, side_by_side)
+                content = self._meter.through(content_of(self._storage, pool, entry, side_by_side))
                 if wanted.is_users:
                     wanted.server.load_users(content)
                 else:
                     wanted.server.load(wanted.name, wanted.facts, content, replace=self._load.replace)
             self._done.add(entry.path)
+            self._meter.add(entries=1)
             self._tally.count(entry.path, "databases", is_new=not self._load.replace)
             self._tally.size += entry.size
+        self._meter.finish()
 
     def _is_meant(self, entry: Entry, surveyed: Surveyed) -> bool:
         """Tell whether *entry* is to be loaded: of users, only what was named is."""

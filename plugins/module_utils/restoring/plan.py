@@ -139,6 +139,15 @@ class Plan:
                 last = stretch
                 yield stretch
 
+    def size(self) -> int:
+        """Return how many bytes are wanted, each of them once."""
+        query = "SELECT total(size) FROM (SELECT DISTINCT volume, offset, size FROM places)"
+        return int(self._found(query)[0][0])
+
+    def end(self) -> int:
+        """Return how much must be read to have all that is wanted, where what lies before it is read as well."""
+        return int(self._found("SELECT coalesce(max(offset + size), 0) FROM places")[0][0])
+
     def owners(self, stretch: Stretch, after: Owner | None = None) -> list[Owner]:
         """Return who wants *stretch*: the first page of them, or the page that comes *after* one."""
         least = (path_bytes(stretch.volume), stretch.offset, stretch.size)

@@ -13,14 +13,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
 from ..errors import BackupError, LocalError, told_as
+from ..native.entries import path_text
 from .failures import Failures, as_no_more, as_told, told_no_more
 from .target import write_all
 from .windows import File, OpenDirectory, Tally, Window
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from ..native.fetch import Fetcher, Piece
+    from ..progress import Meter
     from .links import Linker
     from .target import Target
 
@@ -28,25 +30,44 @@ _OPEN_FILES = 64
 
 
 class Restoration:
-    """Goes through windows and does what each says; without a *fetcher*, it only counts what that would be."""
+    """Goes through windows and does what each says; without a *fetcher*, it only counts what that would be.
+
+    *meter* is told how far that has come.
+    """
 
     def __init__(
-        self, target: Target, linker: Linker, failures: Failures, fetcher: Fetcher | None, *, spares_obstacles: bool
+        self,
+        target: Target,
+        linker: Linker,
+        failures: Failures,
+        fetcher: Fetcher | None,
+        meter: Meter,
+        *,
+        spares_obstacles: bool,
     ) -> None:
         self._linker = linker
         self._failures = failures
+        self._meter = meter
         self._writer = None
         if fetcher is not None:
-            self._writer = _Writer(target, linker, failures, fetcher, spares_obstacles=spares_obstacles)
+            self._writer = _Writer(target, linker, failures, fetcher, meter, spares_obstacles=spares_obstacles)
         self.tally = Tally()
 
-    def run(self, windows: Iterator[Window]) -> None:
-        """Do all that *windows* say, or raise where the target takes nothing more."""
+    def run(self, windows: Iterator[Window], size: int) -> None:
+        """Do all that *windows* say, or raise where the target takes nothing more.
+
+        *size* is how large all files are together that they say anything of.
+        """
+        expected, left = self._meter.done, size
         with ThreadPoolExecutor(1, "decide") as thread:
             coming = thread.submit(next, windows, None)
             while (window := coming.result()) is not None:
                 coming = thread.submit(next, windows, None)
+                left -= window.passed  # of which what is the same needs not be brought
+                if self._writer is not None:
+                    self._meter.expect(expected + window.content + max(0, left))
                 self._do(window)
+                expected += window.content
                 self.tally.add(window.tally)
 
     def _do(self, window: Window) -> None:
@@ -55,6 +76,7 @@ class Restoration:
             self._writer.write(window)
             return
         self._linker.settle(window, window.links)
+        self._meter.add(entries=window.tally.counts["files"])
         for path, error in window.failed:
             self._failures.add(path, error)
 
@@ -113,12 +135,20 @@ class _Writer:
     """Writes what windows say; what cannot be had is noted, and costs nothing else."""
 
     def __init__(
-        self, target: Target, linker: Linker, failures: Failures, fetcher: Fetcher, *, spares_obstacles: bool
+        self,
+        target: Target,
+        linker: Linker,
+        failures: Failures,
+        fetcher: Fetcher,
+        meter: Meter,
+        *,
+        spares_obstacles: bool,
     ) -> None:
         self._target = target
         self._linker = linker
         self._failures = failures
         self._fetcher = fetcher
+        self._meter = meter
         self._spares_obstacles = spares_obstacles
         self._open_files = _OpenFiles(target)
         self._window = Window()
@@ -132,13 +162,18 @@ class _Writer:
     def write(self, window: Window) -> None:
         """Do what *window* says, or raise where the target takes nothing more."""
         self._window = window
-        self._drain()
-        self._expect()
-        self._write_contents()
-        if not self._is_over():
-            self._make_specials()
-        self._dress_directories(window.left)
-        self._drain()
+        try:
+            self._drain()
+            self._expect()
+            self._write_contents()
+            if not self._is_over():
+                self._make_specials()
+            self._dress_directories(window.left)
+            self._drain()
+        except BaseException:
+            self._fetcher.end()
+            self._leave_nothing_unfinished((*window.left, *reversed(window.entered)))
+            raise
         if self._no_more is not None:
             self._give_up(self._no_more)
 
@@ -226,14 +261,19 @@ class _Writer:
 
     def _give_up(self, error: OSError) -> t.NoReturn:
         """Leave nothing unfinished where the target takes nothing more, and say what it has."""
+        self._leave_nothing_unfinished(reversed(self._window.entered))
+        raise told_no_more(self._target.root, error, self._completed, self._failures) from error
+
+    def _leave_nothing_unfinished(self, directories: Iterable[OpenDirectory]) -> None:
+        """Drop what is not complete, and give *directories* what belongs to them: nothing more comes."""
         for file in self._window.files:
             if not file.is_done:
                 with suppress(OSError, LocalError):
                     self._open_files.drop(file)
-        for directory in reversed(self._window.entered):
-            with suppress(OSError, LocalError):
-                self._target.dress(directory.entry)
-        raise told_no_more(self._target.root, error, self._completed, self._failures) from error
+        for directory in directories:
+            if directory.needs_dress:
+                with suppress(OSError, LocalError):
+                    self._target.dress(directory.entry)
 
     # -- content
 
@@ -248,6 +288,7 @@ class _Writer:
         except (OSError, LocalError) as error:
             failure = error
         self._account(file, failure)
+        self._meter.add(len(content))
 
     def fail(self, piece: Piece, reason: BackupError) -> None:
         """Learn that a segment cannot be had."""
@@ -277,6 +318,9 @@ class _Writer:
                 self._target.finish_file(file.entry, descriptor, file.temporary)
                 with self._counting:
                     self._completed += 1
+                file.is_done = True
+                if not self._meter.is_silent:
+                    self._meter.add(entries=1, item=path_text(file.entry.path))
         except (OSError, LocalError) as error:
             self._note(file, error)
         file.is_done = True

@@ -20,7 +20,7 @@ from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 
 from ..errors import BackupError, DamageError, LocalError, told_as
-from ..native.entries import DIRECTORY, FILE, SYMLINK, Place
+from ..native.entries import DIRECTORY, FILE, SYMLINK, Place, path_text
 from ..native.wellformed import content_size, require_entry
 from ..stretches import Stretch
 from .deciding import EntryOrder, FileDecider
@@ -34,6 +34,7 @@ if t.TYPE_CHECKING:
     from pathlib import Path
 
     from ..native.entries import Entry
+    from ..progress import Meter
     from ..stretches import Source
     from .comparison import Comparison
     from .failures import Failures
@@ -58,9 +59,10 @@ _CHANGED = (
 
 
 class StreamedRestoration:
-    """Makes *target* hold entries, their content in the order in which it comes; *tally* counts what is done.
+    """Makes *target* hold entries, their content in the order in which it comes.
 
-    In check mode it counts the same, and nothing is written or brought. The plan is kept in the directory *scratch*.
+    *tally* counts what is done, and *meter* is told how far it has come. In check mode it counts the same, and nothing
+    is written or brought. The plan is kept in the directory *scratch*.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class StreamedRestoration:
         comparison: Comparison,
         failures: Failures,
         tally: Tally,
+        meter: Meter,
         scratch: Path,
         *,
         overwrite: str,
@@ -78,6 +81,7 @@ class StreamedRestoration:
         self._comparison = comparison
         self._failures = failures
         self._tally = tally
+        self._meter = meter
         self._scratch = scratch
         self._overwrite = overwrite
         self._check_mode = check_mode
@@ -88,11 +92,12 @@ class StreamedRestoration:
         Return what the user should know. What cannot be had is added to the failures; raise where nothing more can be.
         """
         with closing(Plan(self._scratch)) as plan:
-            writer = _Writer(self._target, self._failures, self._tally, plan)
+            writer = _Writer(self._target, self._failures, self._tally, self._meter, plan)
             survey = _Survey(self._target, self._comparison, plan, writer, self._overwrite, check_mode=self._check_mode)
             try:
                 survey.go_through(entries)
                 if not self._check_mode:
+                    self._meter.expect(plan.end() if source.reads_all else plan.size())
                     content = _Content(writer, plan, survey.members)
                     source.bring(content.wanted(), content.take, content.lose)
                     writer.give_up_unfinished(DamageError("its content did not come"))
@@ -103,7 +108,7 @@ class StreamedRestoration:
             except _FullError as full:
                 writer.drop_unfinished()
                 raise told_no_more(self._target.root, full.reason, writer.completed, self._failures) from full.reason
-            except BackupError:
+            except BaseException:
                 writer.drop_unfinished()
                 raise
             finally:
@@ -404,10 +409,11 @@ class _Members:
 class _Writer:
     """Writes files, and keeps account of those that are complete and of those that cannot be."""
 
-    def __init__(self, target: Target, failures: Failures, tally: Tally, plan: Plan) -> None:
+    def __init__(self, target: Target, failures: Failures, tally: Tally, meter: Meter, plan: Plan) -> None:
         self._target = target
         self._failures = failures
         self._tally = tally
+        self._meter = meter
         self._plan = plan
         # Of the plan's files that have begun, those that are open or were lately, by number.
         self._begun: OrderedDict[int, File] = OrderedDict()
@@ -502,6 +508,8 @@ class _Writer:
             return
         self.completed += 1
         self._forget(number)
+        if not self._meter.is_silent:
+            self._meter.add(entries=1, item=path_text(file.entry.path[1:]))
 
     def give_up(self, file: File, error: OSError | BackupError, number: int | None = None) -> None:
         """Leave nothing of *file*, which cannot be had, and note why."""

@@ -11,7 +11,7 @@ import typing as t
 from collections import deque
 
 from ..errors import DamageError, told_as
-from ..native.entries import DIRECTORY, Entry, order_key, path_bytes
+from ..native.entries import DIRECTORY, FILE, Entry, is_dump, order_key, path_bytes
 from ..native.manifest import FOOTER_SIZE, ManifestReader
 from ..native.wellformed import entries_of, require_entry
 from ..scan import is_below
@@ -108,7 +108,10 @@ def _volume_of(place: Place) -> str:
 
 
 class Survey:
-    """What a manifest holds of a *selection*: whether anything, in which volumes, and what of it is damaged."""
+    """What a manifest holds of a *selection*: whether anything, in which volumes, and what of it is damaged.
+
+    *size* is how large the files are, and *dumps_size* the dumps.
+    """
 
     def __init__(self, reader: ManifestReader, selection: Selection) -> None:
         self._reader = reader
@@ -118,15 +121,25 @@ class Survey:
         self.has_found = False
         self.lost: DamageError | None = None
         self.volumes: set[str] = set()
+        self.size = self.dumps_size = 0
         self.above: list[Entry] = []
         self.lost_above: list[tuple[bytes, DamageError]] = []
         for entry in entries_of(reader, self._prefix, self._lose):
             if selection.matches(entry.path):
                 self.has_found = True
+                self._add_size(entry)
                 if entry.has_content:
                     self.volumes.update(volume for volume in map(_volume_of, entry.places) if volume)
             elif entry.kind == DIRECTORY and is_below(self._prefix, entry.path):
                 self._known.add(entry.path)
+
+    def _add_size(self, entry: Entry) -> None:
+        if entry.kind != FILE or not isinstance(t.cast("object", entry.size), int):
+            return
+        if is_dump(entry.path):
+            self.dumps_size += entry.size
+        else:
+            self.size += entry.size
 
     def _lose(self, first: bytes, error: DamageError) -> None:
         self._lost.add(first)

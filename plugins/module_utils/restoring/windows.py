@@ -136,7 +136,8 @@ class Window:
     """What is to be done for a stretch of entries, and what of that has failed before it was begun.
 
     *expected* are directories that are to be made, with whether something else is in their way; *left* are those of
-    which nothing follows any more, the deepest first, and *entered* are those of which something may.
+    which nothing follows any more, the deepest first, and *entered* are those of which something may. *content* is how
+    many bytes are fetched, and *passed* how large all files are that were looked at.
     """
 
     files: list[File] = field(default_factory=list)
@@ -151,6 +152,8 @@ class Window:
     failed: list[tuple[bytes, OSError | BackupError]] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     weight: int = 0
+    content: int = 0
+    passed: int = 0
 
     @property
     def has_work(self) -> bool:
@@ -190,4 +193,5 @@ class Window:
             piece = Piece(place.offset, place.length, place.start, place.size, digest, number, position)
             self.wanted.setdefault(place.volume, []).append(piece)
             position += place.size
+        self.content += position
         return file

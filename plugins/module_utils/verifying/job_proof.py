@@ -16,6 +16,7 @@ import typing as t
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
+from functools import partial
 
 from ..errors import DamageError, LockedError, MissingError
 from ..jobs import OpenJob
@@ -37,6 +38,7 @@ if t.TYPE_CHECKING:
     from ..native.inventory import FoundJob
     from ..native.points import JobFile, StoredPoint
     from ..native.volume_proof import Flaw
+    from ..progress import Meter
     from ..storage import Storage
     from .ledger import Ledger, StoredVolume
 
@@ -118,7 +120,10 @@ class Record:
 
 
 class JobProof:
-    """The verification of the job that was *found*; what needs room on this host's disk lies in *scratch*."""
+    """The verification of the job that was *found*; what needs room on this host's disk lies in *scratch*.
+
+    *meter* is told how much of what is to be read was read.
+    """
 
     def __init__(
         self,
@@ -128,6 +133,7 @@ class JobProof:
         scratch: Path,
         workers: Workers,
         verified: Verified,
+        meter: Meter,
         *,
         is_late: Callable[[], bool],
     ) -> None:
@@ -137,6 +143,7 @@ class JobProof:
         self._scratch = scratch / "manifests" / found.directory
         self._workers = workers
         self._verified = verified
+        self._meter = meter
         self._is_late = is_late
         self._manifests: list[_Manifest] = []
         self._of_manifests: dict[StoredPoint, Finding] = {}
@@ -145,6 +152,7 @@ class JobProof:
         self._healed: dict[str, Damage] = {}
         self._lacking: set[str] = set()
         self._refused: list[tuple[StoredVolume, _Reading]] = []
+        self._told: dict[int, int] = {}
         self._read_well = 0
         self._expected = 0
 
@@ -159,6 +167,7 @@ class JobProof:
             self._compare_sizes(pool)
         noted = ((pool, name) for pool, damage in self._noted.items() for name in _volumes_of(damage or Damage()))
         self._ledger.choose(sample, noted)
+        self._meter.expect_more(self._ledger.size_left())
         for pool in self._pools:
             self._ledger.open_pool(pool)
             for manifest in self._manifests:
@@ -292,10 +301,16 @@ class JobProof:
     def _reading_of(self, volume: StoredVolume, systems: set[int]) -> _Reading:
         path = self._found.directory / volume.pool / volume.name
         told = Volume(volume.name, volume.stored, volume.checksum)
-        with closing(Source(self._storage, path, self._workers.is_over)) as source:
+        with closing(Source(self._storage, path, self._workers.is_over, partial(self._tell, volume))) as source:
             with closing(self._ledger.frames(volume)) as frames:
                 flaws = list(prove_volume(source, told, frames, systems))
             return _Reading(flaws, source.received, source.refusal)
+
+    def _tell(self, volume: StoredVolume, count: int) -> None:
+        """Learn that *count* bytes of *volume* were read; those that are read twice count once."""
+        before = self._told.get(volume.number, 0)
+        self._told[volume.number] = min(volume.stored, before + count)
+        self._meter.add(self._told[volume.number] - before)
 
     def _settle(self, running: dict[Future[_Reading], StoredVolume]) -> None:
         """Note what came of those readings that are done, at least of one."""
@@ -305,13 +320,20 @@ class JobProof:
                 reading = done.result()
             except MissingError:
                 self._ledger.has_not(volume, "it is missing")
+                self._tell_end(volume)
                 continue
+            self._tell_end(volume)
             if reading.refusal is not None and not reading.received:
                 self._refused.append((volume, reading))
                 self._require_some()
                 continue
             self._read_well += 1
             self._note(volume, reading)
+
+    def _tell_end(self, volume: StoredVolume) -> None:
+        """Tell that nothing more is read of *volume*, which may not be all that it should have."""
+        left = volume.stored - self._told.pop(volume.number, 0)
+        self._meter.add(left, entries=1, item=f"{volume.pool}/{volume.name}")
 
     def _require_some(self) -> None:
         """Raise what the server says if it lets nothing be read: then that is no damage."""

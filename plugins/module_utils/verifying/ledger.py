@@ -279,6 +279,11 @@ class Ledger:
         ((count,),) = self._db.execute("SELECT count(*) FROM volumes WHERE state = ?", (_WANTED,))
         return int(count)
 
+    def size_left(self) -> int:
+        """Return how many bytes those volumes have that are still to be read."""
+        ((size,),) = self._db.execute("SELECT total(stored) FROM volumes WHERE state = ?", (_WANTED,))
+        return int(size)
+
     # -- what was found
 
     def note(self, volume: StoredVolume, flaws: list[Flaw]) -> None:

@@ -29,6 +29,7 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import (
 )
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import Entry, Place, digest_of_segments
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import order_key as key_of
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.progress import RESTORING, SILENT, Meter
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring import streamed
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring.comparison import Comparison
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring.failures import Failures
@@ -59,6 +60,8 @@ class Archive:
     It comes in pieces of *piece* bytes. *brought* has what was asked for, *lost* why some of it cannot be had, by where
     it begins, and *watch* is called before each piece.
     """
+
+    reads_all = False
 
     def __init__(self, piece: int = 300) -> None:
         self.content = bytearray(b"head" * 100)
@@ -166,6 +169,7 @@ class Restores:
                 Comparison(target, checksum=checksum),
                 failures,
                 tally,
+                Meter(SILENT, RESTORING),
                 self.scratch,
                 overwrite=overwrite,
                 check_mode=check_mode,
@@ -549,18 +553,19 @@ def test_what_a_source_forgets_is_a_failure(restores: Restores) -> None:
     assert done.counts == {}
 
 
+@pytest.mark.parametrize("error", [MissingError("The backup is gone."), KeyboardInterrupt("The backup is gone.")])
 def test_where_nothing_more_can_be_had_files_are_whole_or_not_there(
-    restores: Restores, monkeypatch: pytest.MonkeyPatch
+    restores: Restores, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     monkeypatch.setattr(streamed, "_OPEN_FILES", 1)
     entries, contents = of_everything(restores.archive)
 
     def vanish() -> None:
         if len(restores.archive.brought) >= 40 and restores.leftovers():
-            raise MissingError("The backup is gone.")
+            raise error
 
     restores.archive.watch = vanish
-    with pytest.raises(MissingError, match="The backup is gone"):
+    with pytest.raises(type(error), match="The backup is gone"):
         restores.restore(entries)
 
     found = shape_of(restores.root)
