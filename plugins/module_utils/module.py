@@ -1,13 +1,12 @@
 # Copyright (c) 2026, the stowage.ftp_backup contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The only door to AnsibleModule: how an outcome or an error ends a module, and the options that modules share."""
+"""The only door to AnsibleModule: how an outcome or an error ends a module."""
 
 from __future__ import annotations
 
 import typing as t
 
-from .databases.servers import Login
 from .errors import BackupError
 
 if t.TYPE_CHECKING:
@@ -16,31 +15,6 @@ if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
     from .outcome import Outcome
-
-STATE_OPTIONS: dict[str, dict[str, object]] = {
-    "config_directory": {"type": "path", "default": "/etc/ftp_backup"},
-    "state_directory": {"type": "path", "default": "/var/lib/ftp_backup"},
-}
-JOB_OPTIONS: dict[str, dict[str, object]] = {
-    **STATE_OPTIONS,
-    "destination": {"type": "str", "required": True},
-    "client": {"type": "str"},
-}
-LOGIN_OPTIONS: dict[str, dict[str, object]] = {
-    "host": {"type": "str"},
-    "port": {"type": "int"},
-    "socket": {"type": "path"},
-    "username": {"type": "str"},
-    "password": {"type": "str", "no_log": True},
-    "option_file": {"type": "path"},
-    "programs": {"type": "path"},
-    "run_as": {"type": "str"},
-}
-
-
-def login_of(values: dict[str, t.Any]) -> Login:
-    """Return what the LOGIN_OPTIONS in *values* mean."""
-    return Login(**{name: values[name] for name in LOGIN_OPTIONS})
 
 
 def run(module: AnsibleModule, action: Callable[[], Outcome]) -> t.NoReturn:

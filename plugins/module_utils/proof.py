@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import stat
 import time
 import typing as t
 from contextlib import contextmanager, suppress
@@ -120,12 +121,16 @@ def _require_root(session: Session, destination: Destination) -> None:
 
 
 def _shared_mode(session: Session, directory: str) -> str:
-    """Return the mode of *directory* if the server tells one that lets others write there, else an empty text."""
+    """Return the mode of *directory* if the server tells one that lets others write there, else an empty text.
+
+    Where it is sticky, others can add files, but neither change nor delete what is ours.
+    """
     if not session.has_mlst:
         return ""
     path = root_of(session.home, checked_directory(directory)) if session.takes_absolute_paths() else "."
     found = _MODE.search(session.ask(f"MLST {path}")[0].text)
-    return found[1] if found and int(found[1], 8) & _OTHERS_WRITE else ""
+    mode = int(found[1], 8) if found else 0
+    return found[1] if found and mode & _OTHERS_WRITE and not mode & stat.S_ISVTX else ""
 
 
 def _try_quick_ways(pool: ConnectionPool, known: Known) -> None:

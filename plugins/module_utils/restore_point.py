@@ -46,12 +46,16 @@ _NOTHING_CHANGED = "This run has changed no restore point."
 
 @dataclass(frozen=True)
 class Which:
-    """One restore point of a job: *point* is its id, or LATEST."""
+    """One restore point of a job: *point* is its id, or LATEST.
+
+    With *foreign*, the job may belong to another host, of which nothing is believed that asks for more than that.
+    """
 
     destination: str
     job: str
     point: str
     client: str | None = None
+    foreign: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ def _ensured(registry: Registry, host: Host, which: Which, planner: Planner, *, 
     run = names.run_id(started, host.chance())
     job = Job(which.job, client, destination.name, identity, state, living, started, run)
     with open_storage(destination, run, state, may_write=not check_mode, warm=2) as storage:
-        change = _Change(job, storage, planner)
+        change = _Change(job, storage, planner, foreign=which.foreign)
         return reported(change.foretell() if check_mode else change.do(), storage)
 
 
@@ -228,8 +232,10 @@ def _warnings_about(points: Sequence[ReadPoint]) -> tuple[str, ...]:
 class _Change:
     """One change to a *job* on the *storage*, as *planner* plans it."""
 
-    def __init__(self, job: Job, storage: Storage, planner: Planner) -> None:
+    def __init__(self, job: Job, storage: Storage, planner: Planner, *, foreign: bool) -> None:
         self._job = job
+        self._may_be_foreign = foreign
+        self._is_foreign = False
         self._storage = storage
         self._open = OpenJob(job, storage)
         self._planner = planner
@@ -240,9 +246,13 @@ class _Change:
             raise UsageError(
                 f"There is no job {job.name!r} of client {job.client!r} on the destination {job.destination!r}."
             )
-        self._open.require_ours(
-            found, "Only that host changes its restore points, until a backup of this one says adopt: true."
-        )
+        self._is_foreign = self._open.is_foreign(found)
+        if not self._may_be_foreign:
+            self._open.require_ours(
+                found,
+                "Only that host changes its restore points, until a backup of this one says adopt: true, or this task"
+                " says foreign: true.",
+            )
 
     def foretell(self) -> Outcome:
         """Return the outcome that the change would have, without writing anything anywhere."""
@@ -269,8 +279,25 @@ class _Change:
     def _planned(self) -> tuple[Known, Plan]:
         """Return what the job has, and what it is to have once all is gone that a dead run had begun to remove."""
         self._judge(self._open.file())
-        known = self._open.look()
+        known = self._look()
         return known, self._planner(self._open, self._without_noted(known))
+
+    def _look(self) -> Known:
+        """Return what the job has; raise if another host asks, by what lies there, for more than what is wished here.
+
+        That host may be in the hands of somebody who is only kept from deleting: its notes of removals, and manifests
+        that take the place of older ones, would have us delete for them.
+        """
+        known = self._open.look()
+        if self._is_foreign:
+            for path in [*known.listing.gone, *(stored.path for stored in known.listing.superseded)]:
+                raise UsageError(
+                    f"Of the job {self._job.name!r} lies {path} on the storage: the host that it belongs to was about"
+                    " to remove or to replace restore points. Nobody can tell here whether it should, so nothing is"
+                    " changed. Let that host finish, or remove by hand what is not to be obeyed: a note that ends in"
+                    " .gone, or the manifest of a higher generation."
+                )
+        return known
 
     def _without_noted(self, known: Known) -> Known:
         """Return what :meth:`OpenJob.finish_removals` would leave, and leave it to the run that has the lock."""
@@ -287,10 +314,11 @@ class _Change:
         """Do under the lock what is planned now; return what there was, what there is, and whether nothing is left."""
         if holding.file is None:
             raise AssertionError("a job that is not there was refused")
-        known = self._open.look()
-        left = self._open.finish_removals(known)
+        left = known = self._look()
         is_clean = is_clean and not holding.lock.took_over
-        is_clean = self._open.sweep(left, left.checkpoints, is_clean=is_clean)
+        if not self._is_foreign:
+            left = self._open.finish_removals(known)
+            is_clean = self._open.sweep(left, left.checkpoints, is_clean=is_clean)
         plan = self._planner(self._open, left)
         with self._open.lost_lock_told(holding.lock, _NOTHING_CHANGED):
             self._remove(left, plan, holding.lock)

@@ -395,62 +395,15 @@ failure:
     kind: usage
 """
 
-from datetime import datetime, timezone
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.history import Question, list_backups
-from ..module_utils.module import JOB_OPTIONS, run
-from ..module_utils.part_globs import PartGlob
-from ..module_utils.registry import FileRegistry
-
-if TYPE_CHECKING:
-    from ..module_utils.outcome import Outcome
-
-
-def answer(module: AnsibleModule) -> Outcome:
-    params = module.params
-    question = Question(
-        client=params["client"],
-        job=params["job"],
-        account=params["account"],
-        point=params["point"],
-        paths=tuple(params["paths"]),
-        parts=tuple(PartGlob(part["name"], part["kind"]) for part in params["parts"]),
-        limit=params["limit"],
-        offset=params["offset"],
-    )
-    return list_backups(
-        FileRegistry(Path(params["config_directory"])),
-        Path(params["state_directory"]),
-        params["destination"],
-        question,
-        now=datetime.now(timezone.utc),
-    )
+from ..module_utils.module import run
+from ..module_utils.options.backup_info import SPEC, perform
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            **JOB_OPTIONS,
-            "job": {"type": "str"},
-            "account": {"type": "str"},
-            "point": {"type": "str"},
-            "paths": {"type": "list", "elements": "str", "default": []},
-            "parts": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {"kind": {"type": "str"}, "name": {"type": "str", "required": True}},
-            },
-            "limit": {"type": "int", "default": 100},
-            "offset": {"type": "int", "default": 0},
-        },
-        supports_check_mode=True,
-    )
-    run(module, lambda: answer(module))
+    module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
+    run(module, lambda: perform(module.params, check_mode=module.check_mode))
 
 
 if __name__ == "__main__":

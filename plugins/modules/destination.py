@@ -378,89 +378,15 @@ failure:
     code: 530
 """
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.destination import ensure_absent, ensure_present
-from ..module_utils.module import STATE_OPTIONS, run
-from ..module_utils.registry import CPANEL, NATIVE, Destination, FileRegistry
-
-if TYPE_CHECKING:
-    from ..module_utils.outcome import Outcome
-
-
-def manage(module: AnsibleModule) -> Outcome:
-    params = module.params
-    registry = FileRegistry(Path(params["config_directory"]))
-    if params["state"] == "absent":
-        return ensure_absent(registry, params["name"], check_mode=module.check_mode)
-
-    wanted = Destination(
-        name=params["name"],
-        host=params["host"],
-        port=params["port"],
-        username=params["username"],
-        password=params["password"],
-        password_file=params["password_file"],
-        directory=params["directory"],
-        timeout=params["timeout"],
-        max_retries=params["max_retries"],
-        max_connections=params["max_connections"],
-        tls=params["tls"],
-        passive=params["passive"],
-        bandwidth_limit=params["bandwidth_limit"],
-        accept_unidentified_server=params["accept_unidentified_server"],
-        read_only=params["read_only"],
-        engine=params["engine"],
-        validate_certs=params["validate_certs"],
-        ca_path=params["ca_path"],
-        certificate_fingerprints=tuple(params["certificate_fingerprints"]),
-    )
-    return ensure_present(
-        registry,
-        Path(params["state_directory"]),
-        wanted,
-        validate=params["validate"],
-        check_mode=module.check_mode,
-    )
+from ..module_utils.module import run
+from ..module_utils.options.destination import SPEC, perform
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            **STATE_OPTIONS,
-            "name": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "engine": {"type": "str", "choices": [NATIVE, CPANEL], "default": NATIVE},
-            "directory": {"type": "str", "default": "."},
-            "host": {"type": "str"},
-            "port": {"type": "int", "default": 21},
-            "username": {"type": "str"},
-            "password": {"type": "str", "no_log": True},
-            "password_file": {"type": "path", "no_log": False},
-            "timeout": {"type": "int", "default": 30},
-            "max_retries": {"type": "int", "default": 5},
-            "max_connections": {"type": "int", "default": 4},
-            "tls": {"type": "bool", "default": True},
-            "passive": {"type": "bool", "default": True},
-            "bandwidth_limit": {"type": "int", "default": 0},
-            "validate_certs": {"type": "bool", "default": True},
-            "ca_path": {"type": "path"},
-            "certificate_fingerprints": {"type": "list", "elements": "str", "default": []},
-            "accept_unidentified_server": {"type": "bool", "default": False},
-            "read_only": {"type": "bool", "default": False},
-            "validate": {"type": "bool", "default": True},
-        },
-        required_if=[
-            ("state", "present", ["host", "username"]),
-            ("state", "present", ["password", "password_file"], True),
-        ],
-        mutually_exclusive=[("password", "password_file")],
-        supports_check_mode=True,
-    )
-    run(module, lambda: manage(module))
+    module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
+    run(module, lambda: perform(module.params, check_mode=module.check_mode))
 
 
 if __name__ == "__main__":

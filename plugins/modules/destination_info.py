@@ -167,35 +167,15 @@ failure:
     kind: usage
 """
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.destination import list_destinations
-from ..module_utils.module import STATE_OPTIONS, run
-from ..module_utils.registry import FileRegistry
-
-if TYPE_CHECKING:
-    from ..module_utils.outcome import Outcome
-
-
-def describe(module: AnsibleModule) -> Outcome:
-    registry = FileRegistry(Path(module.params["config_directory"]))
-    state_directory = Path(module.params["state_directory"])
-    return list_destinations(registry, state_directory, module.params["name"], probe=module.params["probe"])
+from ..module_utils.module import run
+from ..module_utils.options.destination_info import SPEC, perform
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            **STATE_OPTIONS,
-            "name": {"type": "str"},
-            "probe": {"type": "bool", "default": False},
-        },
-        supports_check_mode=True,
-    )
-    run(module, lambda: describe(module))
+    module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
+    run(module, lambda: perform(module.params, check_mode=module.check_mode))
 
 
 if __name__ == "__main__":

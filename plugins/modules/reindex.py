@@ -137,37 +137,15 @@ failure:
     code: 530
 """
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.module import JOB_OPTIONS, run
-from ..module_utils.registry import FileRegistry
-from ..module_utils.reindex import reindex
-
-if TYPE_CHECKING:
-    from ..module_utils.outcome import Outcome
-
-
-def make_anew(module: AnsibleModule) -> Outcome:
-    params = module.params
-    return reindex(
-        FileRegistry(Path(params["config_directory"])),
-        Path(params["state_directory"]),
-        params["destination"],
-        client=params["client"],
-        rebuild=params["rebuild"],
-        check_mode=module.check_mode,
-    )
+from ..module_utils.module import run
+from ..module_utils.options.reindex import SPEC, perform
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={**JOB_OPTIONS, "rebuild": {"type": "bool", "default": False}},
-        supports_check_mode=True,
-    )
-    run(module, lambda: make_anew(module))
+    module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
+    run(module, lambda: perform(module.params, check_mode=module.check_mode))
 
 
 if __name__ == "__main__":

@@ -318,122 +318,15 @@ failure:
     kind: damage
 """
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.errors import UsageError
-from ..module_utils.module import JOB_OPTIONS, LOGIN_OPTIONS, login_of, run
-from ..module_utils.registry import FileRegistry, Host
-from ..module_utils.restore import Wish, restore
-from ..module_utils.restore_account import AccountWish, restore_account
-from ..module_utils.restoring.loading import Load
-from ..module_utils.restoring.selection import WantedPart
-
-if TYPE_CHECKING:
-    from typing import Any
-
-    from ..module_utils.outcome import Outcome
-
-
-def load_of(params: dict[str, Any]) -> Load | None:
-    """Return how databases are to be loaded, or None if they are not."""
-    names = {WantedPart(part["kind"], part["name"]): part["into"] for part in params["parts"] if part["into"]}
-    if not params["load"]:
-        if names or params["replace"] or params["server"]:
-            raise UsageError("What is said of databases has a meaning only with load: true.")
-        return None
-    server = params["server"] or dict.fromkeys(LOGIN_OPTIONS)
-    return Load(login_of(server), replace=params["replace"], names=names)
-
-
-def bring_back(module: AnsibleModule) -> Outcome:
-    params = module.params
-    if params["account"] is not None:
-        return bring_back_account(module)
-    config_directory = Path(params["config_directory"])
-    wish = Wish(
-        destination=params["destination"],
-        job=params["job"],
-        client=params["client"],
-        point=params["point"],
-        paths=tuple(params["paths"]),
-        parts=tuple(WantedPart(part["kind"], part["name"]) for part in params["parts"]),
-        target=Path("/") if params["in_place"] else None if params["target"] is None else Path(params["target"]),
-        load=load_of(params),
-        overwrite=params["overwrite"],
-        delete_extra=params["delete_extra"],
-        owner=params["owner"],
-        checksum=params["checksum"],
-    )
-    host = Host(config_directory, Path(params["state_directory"]))
-    return restore(FileRegistry(config_directory), host, wish, check_mode=module.check_mode)
-
-
-def bring_back_account(module: AnsibleModule) -> Outcome:
-    params = module.params
-    config_directory = Path(params["config_directory"])
-    wish = AccountWish(
-        destination=params["destination"],
-        account=params["account"],
-        point=params["point"],
-        paths=tuple(params["paths"]),
-        parts=tuple(WantedPart(part["kind"], part["name"]) for part in params["parts"]),
-        target=None if params["target"] is None else Path(params["target"]),
-        load=load_of(params),
-        overwrite=params["overwrite"],
-        owner=params["owner"],
-        checksum=params["checksum"],
-        rebuild=params["rebuild"],
-    )
-    host = Host(config_directory, Path(params["state_directory"]))
-    return restore_account(FileRegistry(config_directory), host, wish, check_mode=module.check_mode)
+from ..module_utils.module import run
+from ..module_utils.options.restore import SPEC, perform
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            **JOB_OPTIONS,
-            "job": {"type": "str"},
-            "account": {"type": "str"},
-            "rebuild": {"type": "str", "choices": ["cpmove"]},
-            "point": {"type": "str", "default": "latest"},
-            "paths": {"type": "list", "elements": "str", "default": []},
-            "parts": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "kind": {"type": "str", "default": "files"},
-                    "name": {"type": "str"},
-                    "into": {"type": "str"},
-                },
-                "required_by": {"into": ["name"]},
-            },
-            "load": {"type": "bool", "default": False},
-            "replace": {"type": "bool", "default": False},
-            "server": {"type": "dict", "options": LOGIN_OPTIONS, "mutually_exclusive": [("host", "socket")]},
-            "target": {"type": "path"},
-            "in_place": {"type": "bool", "default": False},
-            "overwrite": {"type": "str", "choices": ["changed", "always", "never"], "default": "changed"},
-            "delete_extra": {"type": "bool", "default": False},
-            "owner": {"type": "str", "choices": ["keep", "map", "current"], "default": "keep"},
-            "checksum": {"type": "bool", "default": False},
-        },
-        mutually_exclusive=[
-            ("target", "in_place"),
-            ("paths", "parts"),
-            ("job", "account"),
-            ("client", "account"),
-            ("in_place", "account"),
-            ("delete_extra", "account"),
-        ],
-        required_one_of=[("job", "account")],
-        required_by={"rebuild": ["account", "target"]},
-        supports_check_mode=True,
-    )
-    run(module, lambda: bring_back(module))
+    module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
+    run(module, lambda: perform(module.params, check_mode=module.check_mode))
 
 
 if __name__ == "__main__":

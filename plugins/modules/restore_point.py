@@ -17,7 +17,8 @@ description:
   - What is removed is the restore point with all on the server that no other restore point of the job needs. Every
     other one can be restored as before. A run that is killed meanwhile costs nothing else either; the next run finishes
     what it had begun.
-  - Only the host that the job belongs to can do this, and not while a backup of the job is running.
+  - Only the host that the job belongs to can do this, unless O(foreign=true), and not while a backup of the job is
+    running.
 extends_documentation_fragment:
   - stowage.ftp_backup.attributes
   - stowage.ftp_backup.state
@@ -77,6 +78,14 @@ options:
       - Has a meaning only with O(state=absent).
     type: bool
     default: false
+  foreign:
+    description:
+      - Whether the job may belong to another host, which O(client) names. That is for a host that prunes what others
+        have stored with logins that cannot delete, see the role P(stowage.ftp_backup.server#role).
+      - What the other host has noted to be removed or replaced is not carried out; while such notes lie there, the task
+        fails and names them. What a broken run of that host has left stays.
+    type: bool
+    default: false
 seealso:
   - module: stowage.ftp_backup.backup
   - module: stowage.ftp_backup.backup_info
@@ -105,6 +114,15 @@ EXAMPLES = r"""
     job: web sites
     point: 20261122t030000z-1f9c2a
     protected: false
+
+- name: Prune what a host that can only upload has stored, from another host and with another login
+  stowage.ftp_backup.restore_point:
+    destination: Storage of the till, to prune
+    client: till
+    job: till
+    point: 20261015t030000z-4be9d1
+    state: absent
+    foreign: true
 
 - name: Remove a restore point that holds what must not be kept
   stowage.ftp_backup.restore_point:
@@ -152,48 +170,15 @@ failure:
     kind: locked
 """
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.errors import UsageError
-from ..module_utils.module import JOB_OPTIONS, run
-from ..module_utils.registry import FileRegistry, Host
-from ..module_utils.restore_point import Which, ensure_absent, ensure_present
-
-if TYPE_CHECKING:
-    from ..module_utils.outcome import Outcome
-
-
-def manage(module: AnsibleModule) -> Outcome:
-    params = module.params
-    config_directory = Path(params["config_directory"])
-    registry = FileRegistry(config_directory)
-    host = Host(config_directory, Path(params["state_directory"]))
-    which = Which(params["destination"], params["job"], params["point"], params["client"])
-    if params["state"] == "present":
-        return ensure_present(registry, host, which, protected=params["protected"], check_mode=module.check_mode)
-
-    # What the option may not be given with is one value of another, which no rule of a specification can tell.
-    if params["protected"] is not None:
-        raise UsageError("A restore point that is to be absent is neither protected nor not: leave protected out.")
-    return ensure_absent(registry, host, which, force=params["force"], check_mode=module.check_mode)
+from ..module_utils.module import run
+from ..module_utils.options.restore_point import SPEC, perform
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            **JOB_OPTIONS,
-            "job": {"type": "str", "required": True},
-            "point": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "protected": {"type": "bool"},
-            "force": {"type": "bool", "default": False},
-        },
-        supports_check_mode=True,
-    )
-    run(module, lambda: manage(module))
+    module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
+    run(module, lambda: perform(module.params, check_mode=module.check_mode))
 
 
 if __name__ == "__main__":

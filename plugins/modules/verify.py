@@ -232,50 +232,15 @@ failure:
     kind: unreachable
 """
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.ages import parse_age
-from ..module_utils.module import JOB_OPTIONS, run
-from ..module_utils.registry import FileRegistry, Host
-from ..module_utils.verify import Request, verify
-
-if TYPE_CHECKING:
-    from ..module_utils.outcome import Outcome
-
-
-def check(module: AnsibleModule) -> Outcome:
-    params = module.params
-    config_directory = Path(params["config_directory"])
-    max_duration = params["max_duration"]
-    request = Request(
-        destination=params["destination"],
-        job=params["job"],
-        client=params["client"],
-        all_clients=params["all_clients"],
-        sample=params["sample"],
-        max_duration=None if max_duration is None else parse_age(max_duration, "The max_duration"),
-        fails_on_damage=params["on_damage"] == "fail",
-    )
-    host = Host(config_directory, Path(params["state_directory"]))
-    return verify(FileRegistry(config_directory), host, request, check_mode=module.check_mode)
+from ..module_utils.module import run
+from ..module_utils.options.verify import SPEC, perform
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            **JOB_OPTIONS,
-            "job": {"type": "str"},
-            "all_clients": {"type": "bool", "default": False},
-            "sample": {"type": "int", "default": 100},
-            "max_duration": {"type": "str"},
-            "on_damage": {"type": "str", "choices": ["fail", "warn"], "default": "fail"},
-        },
-        supports_check_mode=True,
-    )
-    run(module, lambda: check(module))
+    module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
+    run(module, lambda: perform(module.params, check_mode=module.check_mode))
 
 
 if __name__ == "__main__":

@@ -634,6 +634,60 @@ def test_the_job_of_another_host_is_refused_until_it_is_adopted(site: Site, tmp_
         absent(site, second)
 
 
+def foreign(site: Site, point: str, *, check_mode: bool = False) -> Outcome:
+    which = Which(NAME, JOB, point, foreign=True)
+    return ensure_absent(site.registry, site.host, which, force=False, check_mode=check_mode)
+
+
+@pytest.mark.parametrize("structure", ["full", "deduplicated"])
+def test_another_host_prunes_what_it_is_allowed_to_and_the_job_stays_whose_it_is(
+    site: Site, tmp_path: Path, structure: str
+) -> None:
+    past = past_of(site, structure, count=3)
+    other = site.as_other_host(tmp_path / "other")
+    foretold = foreign(other, past.runs[0], check_mode=True)
+
+    outcome = foreign(other, past.runs[0])
+
+    assert outcome.changed
+    assert foretold.values == outcome.values
+    assert [point["id"] for point in outcome.values["pruned"]] == [past.runs[0]]
+    assert [point.run for point in points_of(site.job)] == past.runs[1:]
+    past.back_up()
+    past.assert_holds(*past.runs[1:])
+
+
+def test_another_host_obeys_no_note_that_was_perhaps_planted(site: Site, tmp_path: Path) -> None:
+    past = past_of(site, "full", count=3)
+    other = site.as_other_host(tmp_path / "other")
+    manifests = manifests_of(site.job)
+    kill(site, past.runs[1], r"DELE ")
+    (note,) = site.job.rglob("*.gone")
+    before = seen(site.server.root)
+
+    with pytest.raises(UsageError, match=rf"{note.name} .*nothing is changed"):
+        foreign(other, past.runs[0])
+    with pytest.raises(UsageError, match=rf"{note.name} .*nothing is changed"):
+        foreign(other, past.runs[0], check_mode=True)
+
+    assert all(manifest.exists() for manifest in manifests)
+    assert {path for path in before if "lock" not in path.parts} <= set(seen(site.server.root))
+
+
+def test_another_host_removes_nothing_beside_a_manifest_that_took_anothers_place(site: Site, tmp_path: Path) -> None:
+    past = past_of(site, "deduplicated", count=2)
+    other = site.as_other_host(tmp_path / "other")
+    first, second = manifests_of(site.job)
+    planted = second.with_name(second.name.replace(".manifest", ".g2.manifest"))
+    planted.write_bytes(second.read_bytes())
+
+    with pytest.raises(UsageError, match=r"nothing is changed"):
+        foreign(other, past.runs[0])
+
+    assert first.exists()
+    assert second.exists()
+
+
 # -- one at a time
 
 

@@ -183,7 +183,9 @@ def test_a_server_that_is_busy_is_waited_for_whatever_the_retries_and_told_in_it
     assert "Too many connections (3)" in warning
 
 
-@pytest.mark.parametrize(("mode", "is_shared"), [(0o777, True), (0o775, True), (0o755, False), (0o700, False)])
+@pytest.mark.parametrize(
+    ("mode", "is_shared"), [(0o777, True), (0o775, True), (0o1770, False), (0o755, False), (0o700, False)]
+)
 def test_a_directory_in_which_others_can_write_is_warned_about(host: Host, mode: int, *, is_shared: bool) -> None:
     host.server.root.chmod(mode)
     for task in (host.destination().in_check_mode(), host.destination()):
