@@ -16,7 +16,17 @@ if t.TYPE_CHECKING:
 
     import pytest
 
-MODULES = ("backup", "backup_info", "destination", "destination_info", "reindex", "restore", "restore_point", "verify")
+MODULES = (
+    "agent",
+    "backup",
+    "backup_info",
+    "destination",
+    "destination_info",
+    "reindex",
+    "restore",
+    "restore_point",
+    "verify",
+)
 
 
 class SpecSeen(Exception):  # noqa: N818 - it ends the module in time, and is no error

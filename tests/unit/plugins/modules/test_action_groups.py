@@ -17,7 +17,7 @@ from tests.unit.plugins.modules.specs import MODULES
 yaml = pytest.importorskip("yaml", reason="PyYAML is not installed, so no metadata could be read")
 
 _ROOT = Path(__file__).resolve().parents[4]
-_WITHOUT_A_DESTINATION = {"destination", "destination_info"}
+_WITHOUT_A_DESTINATION = {"agent", "destination", "destination_info"}
 
 
 def _read(path: str) -> dict[str, t.Any]:
