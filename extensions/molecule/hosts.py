@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026, the stowage.ftp_backup contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -31,6 +30,8 @@ CAPABILITIES = "SYS_NICE,DAC_READ_SEARCH,SYS_CHROOT,AUDIT_WRITE,NET_BIND_SERVICE
 # podman's own limits are refused where the machine's are lower.
 LIMITS = ("--ulimit", "nofile=1024:4096", "--ulimit", "nproc=4096:4096")
 WITHOUT_SYSTEMD = ("/bin/sh", "-c", "mkdir -p /run/sshd && /usr/sbin/sshd && exec /usr/sbin/cron -f")
+# What a host is called besides, as in the examples of the README.
+ALIASES = {"storage01": "backup.example.com"}
 PATIENCE = 60  # seconds until a host must have started
 
 
@@ -121,7 +122,7 @@ class Hosts:
         """Let the inventory and every host know where the others are."""
         self.addresses.write_text(json.dumps(addresses, indent=1))
         for name in addresses:
-            lines = "".join(f"{address}\t{other}\n" for other, address in addresses.items())
+            lines = "".join(f"{address}\t{other} {ALIASES.get(other, '')}\n" for other, address in addresses.items())
             self.inside(name, "tee", "/etc/hosts", given=f"127.0.0.1\tlocalhost\n{lines}")
 
     def destroy(self, names: list[str]) -> None:
