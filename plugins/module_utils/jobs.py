@@ -32,6 +32,7 @@ from .native.points import (
     list_points,
     read_job_file,
 )
+from .native.wellformed import require_manifest, told_of_nonsense
 from .retention import Candidate
 from .side_by_side import both, each
 
@@ -184,7 +185,15 @@ class OpenJob:
             return error
 
     def read(self, stored: StoredPoint) -> ReadPoint:
-        return self.cache.read(self.storage, stored)
+        """Return *stored* with what its manifest tells, which can be followed: what goes with it is what it names."""
+        with told_of_nonsense(stored.path.name):
+            point = self.cache.read(self.storage, stored)
+            require_manifest(stored.path.name, point.header, point.trailer, stored.size)
+        header = point.header
+        is_numbered = point.is_checkpoint or (header.seq, header.generation) == (stored.seq, stored.generation)
+        if header.run != stored.run or not is_numbered:
+            raise DamageError(f"The manifest {stored.path.name} is damaged: it is that of another restore point.")
+        return point
 
     def index(self, structure: str, points: Sequence[ReadPoint]) -> None:
         """Have the host's index show just *points*; it is a cache, so its trouble is told and stops nothing."""

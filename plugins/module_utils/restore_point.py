@@ -351,6 +351,8 @@ class _Change:
         generations = [other.path for other in known.listing.superseded if other.run == stored.run]
         self._storage.delete(generations)
         self._storage.delete([stored.path])
+        if self._is_foreign:
+            return False  # what only it named stays for the host that the job belongs to
         left = self._open.look()
         return self._open.sweep(left, left.checkpoints, is_clean=False)
 

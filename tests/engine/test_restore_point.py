@@ -9,6 +9,7 @@ import random
 import shutil
 import signal
 import typing as t
+import zlib
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
@@ -24,8 +25,10 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import (
     UsageError,
 )
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.history import Question, list_backups
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.native import manifest as format_of
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.damage import Damage, read_damage, write_damage
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.lock import JobLock
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.points import open_manifest
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.restore_point import (
     LATEST,
     Which,
@@ -686,6 +689,31 @@ def test_another_host_removes_nothing_beside_a_manifest_that_took_anothers_place
 
     assert first.exists()
     assert second.exists()
+
+
+@pytest.mark.parametrize("prefix", ["./", "../pool/", ""])
+def test_a_planted_manifest_takes_nothing_with_it_that_others_need(site: Site, tmp_path: Path, prefix: str) -> None:
+    past_of(site, "deduplicated", count=2)
+    other = site.as_other_host(tmp_path / "other")
+    good = manifests_of(site.job)
+    newest = good[-1]
+    content, trailer = newest.read_bytes(), open_manifest(newest).trailer
+    start = format_of.trailer_offset(content[-format_of.FOOTER_SIZE :], len(content))
+    planted = replace(trailer, volumes={prefix + name: use for name, use in trailer.volumes.items()})
+    end = format_of._member(planted.to_line())
+    run = "20200101t000000z-abcdef"
+    newest.with_name(f"000001-{run}.manifest.gz").write_bytes(
+        content[:start] + end + format_of.footer(start, zlib.crc32(end))
+    )
+    volumes = sorted(site.job.rglob("*.tar*"))
+
+    with pytest.raises(DamageError, match=f"000001-{run}"):
+        foreign(other, run)
+    with pytest.raises(DamageError, match=f"000001-{run}"):
+        absent(site, run)
+
+    assert sorted(site.job.rglob("*.tar*")) == volumes
+    assert [path for path in good if not path.exists()] == []
 
 
 # -- one at a time
