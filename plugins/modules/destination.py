@@ -103,7 +103,9 @@ options:
     description:
       - How many failed attempts to connect make a run fail, with V(0) for no limit.
       - A wrong password, an untrusted certificate and a refusal are never tried again.
-      - While O(validate=true) proves the destination, only a busy server is tried again.
+      - A server that takes no more connections at the moment uses none of them up. It is waited for, for an hour at
+        most, or without end with V(0).
+      - While O(validate=true) proves the destination, nothing but a busy server is waited for, and for five minutes.
       - At most V(1000).
     type: int
     default: 5
