@@ -232,9 +232,10 @@ def test_a_command_that_takes_too_long_is_stopped(notes: Path) -> None:
 
 
 def test_a_command_that_takes_too_long_may_tidy_up_and_have_the_last_word() -> None:
-    failure = failure_of("trap 'echo tidied up; exit 0' TERM; sleep 600 & wait", SHORT)
+    # It must have come to its trap by then, also on a machine that is busy with other things.
+    failure = failure_of("trap 'echo tidied up; exit 0' TERM; sleep 600 & wait", timedelta(seconds=4))
 
-    assert failure == "did not end within 1 second and was stopped: tidied up"
+    assert failure == "did not end within 4 seconds and was stopped: tidied up"
 
 
 @pytest.mark.usefixtures("_short_grace")
