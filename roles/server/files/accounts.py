@@ -14,8 +14,10 @@ Format of a line: pure-pw(8) and README.Virtual-Users of Pure-FTPd.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import ctypes.util
+import fcntl
 import json
 import os
 import secrets
@@ -32,6 +34,8 @@ SEALED = 0o1770  # the sticky bit: what belongs to the keeper can be removed by 
 OPEN = 0o750
 SALT = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 QUOTA = ".ftpquota"
+LEVELS = 32  # as many as ftp_seal.py goes down
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 
 
 class Account(t.TypedDict, total=False):
@@ -79,10 +83,13 @@ class Accounts:
     def ensure(self) -> None:
         """Make everything what was wished."""
         self._ensure_lines()
-        for account in self.present:
-            if not account.get("prunes"):
-                self._ensure_directory(account)
+        storing = [account for account in self.present if not account.get("prunes")]
+        for account in storing:
+            self._ensure_there(account)
+        # Before the directories: what is given back must not be sealed again meanwhile.
         self._ensure_sealed_list()
+        for account in storing:
+            self._ensure_directory(account)
 
     # -- lines
 
@@ -147,25 +154,32 @@ class Accounts:
             return self._directory(self.by_name[account["prunes"]])
         return Path(account.get("directory") or f"{self.wish['storage']}/{account['name']}")
 
+    def _ensure_there(self, account: Account) -> None:
+        directory = self._directory(account)
+        if not directory.is_dir():
+            self.changes.append(f"{account['name']}: the directory {directory} is made.")
+            if not self.check:
+                directory.mkdir(mode=0o700, parents=True)
+
     def _ensure_directory(self, account: Account) -> None:
         directory = self._directory(account)
+        if not directory.is_dir():
+            return  # only foretold
         uid, gid = self.wish["keeper" if account.get("upload_only") else "user"]
         gid = self.wish["user"][1]
         mode = SEALED if account.get("upload_only") else OPEN
-        if not directory.is_dir():
-            self.changes.append(f"{account['name']}: the directory {directory} is made.")
-            if self.check:
-                return
-            directory.mkdir(mode=mode, parents=True)
         status = directory.stat()
         was_sealed = status.st_uid == self.wish["keeper"][0]
         if (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) != (uid, gid, mode):
             self.changes.append(f"{account['name']}: the directory {directory} is given owner and mode.")
             if not self.check:
+                if was_sealed:
+                    # Before the top: by that the next run sees that this one was broken off.
+                    top = os.open(directory, DIRECTORY)
+                    _release(top, uid, gid)
+                    os.close(top)
                 os.chown(directory, uid, gid)
                 directory.chmod(mode)
-                if was_sealed:
-                    _release(directory, uid, gid)
         has_quota = bool(account.get("quota_size") or account.get("quota_files"))
         if has_quota and not (directory / QUOTA).exists():
             self.changes.append(f"{account['name']}: what lies in {directory} is counted for the quota.")
@@ -234,19 +248,37 @@ def _replace(path: Path, content: str, mode: int) -> None:
     aside.replace(path)
 
 
-def _release(directory: Path, uid: int, gid: int) -> None:
+def _release(directory: int, uid: int, gid: int, levels: int = LEVELS) -> None:
     """Give everything below *directory*, which was sealed, back to the account."""
-    for _path, directories, files, descriptor in os.fwalk(directory):
-        for name in (*directories, *files):
-            if not stat.S_ISLNK(os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode):
-                os.chown(name, uid, gid, dir_fd=descriptor, follow_symlinks=False)
-                os.chmod(name, OPEN if name in directories else 0o640, dir_fd=descriptor)
+    for name in os.listdir(directory):
+        # The account may be at work. What it can have renamed or removed was its own already.
+        with contextlib.suppress(FileNotFoundError):
+            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            is_directory = stat.S_ISDIR(status.st_mode) and levels > 0
+            if not is_directory and not (stat.S_ISREG(status.st_mode) and status.st_nlink == 1):
+                continue
+            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory)
+            try:
+                if is_directory:
+                    _release(descriptor, uid, gid, levels - 1)
+                os.fchmod(descriptor, OPEN if is_directory else 0o640)
+                os.fchown(descriptor, uid, gid)
+            finally:
+                os.close(descriptor)
 
 
 def main() -> None:
     """Do what standard input wishes."""
-    accounts = Accounts(json.load(sys.stdin))
-    accounts.ensure()
+    wish: Wish = json.load(sys.stdin)
+    accounts = Accounts(wish)
+    if wish["check"]:
+        accounts.ensure()
+    else:
+        # What seals holds it while it does.
+        lock = os.open(Path(wish["sealed"]).parent, DIRECTORY)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        accounts.ensure()
+        os.close(lock)
     answer = {"changed": bool(accounts.changes), "changes": accounts.changes, "sealed": sorted(accounts.sealed)}
     sys.stdout.write(json.dumps(answer) + "\n")
 

@@ -5,7 +5,8 @@
 
 The role runs this text on the storage host. Standard input is a JSON object, see ``Wish``; a private key comes that way
 and by no other. Standard output is JSON: ``changed``, ``pem`` (the certificates, never the key), ``fingerprint`` (of
-the first, SHA-256 in hexadecimal), ``ends`` and ``self_made``. With ``check`` nothing is written.
+the first, SHA-256 in hexadecimal), ``ends``, ``self_made``, and ``missing``, the addresses that one which was made
+lacks. With ``check`` nothing is written.
 """
 
 from __future__ import annotations
@@ -28,13 +29,18 @@ KEY = re.compile(r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----.+?-----END (?:[A-Z]+ 
 
 
 class Wish(t.TypedDict):
-    """What standard input holds; a given *certificate* or *key* is its text, or its path on this host."""
+    """What standard input holds; a given *certificate* or *key* is its text, or its path on this host.
+
+    One that was made is made anew for want of the *hostname*, but for want of *addresses* only if they are *demanded*:
+    clients trust exactly it, and the addresses that a host happens to have come and go.
+    """
 
     path: str
     certificate: str
     key: str
     hostname: str
     addresses: list[str]
+    demanded: bool
     days: int
     renew_before: int
     check: bool
@@ -72,19 +78,25 @@ def _text(given: str) -> str:
 
 
 def _is_good(wish: Wish, current: str) -> bool:
-    """Tell whether *current* vouches for itself, bears all the names, and lasts long enough."""
+    """Tell whether *current* vouches for itself, bears the names it must, and lasts long enough."""
     found = CERTIFICATE.search(current)
     if found is None or KEY.search(current) is None:
         return False
-    shown = _openssl(["x509", "-noout", "-issuer", "-subject", "-ext", "subjectAltName"], found[0])
+    shown = _openssl(["x509", "-noout", "-issuer", "-subject"], found[0])
     issuer, subject = (re.search(f"{which}=(.*)", shown) for which in ("issuer", "subject"))
     if issuer is None or subject is None or issuer[1] != subject[1]:
         return False
-    names = {_normal(name) for name in re.findall(r"(?:DNS|IP Address):([^,\s]+)", shown)}
-    if not {_normal(name) for name in (wish["hostname"], *wish["addresses"])} <= names:
+    addresses = wish["addresses"] if wish["demanded"] else []
+    if _lacked(found[0], [wish["hostname"], *addresses]):
         return False
     command = ["openssl", "x509", "-noout", "-checkend", str(wish["renew_before"] * DAY)]
     return subprocess.run(command, input=found[0], text=True, capture_output=True, check=False).returncode == 0
+
+
+def _lacked(certificate: str, names: list[str]) -> list[str]:
+    shown = _openssl(["x509", "-noout", "-ext", "subjectAltName"], certificate)
+    borne = {_normal(name) for name in re.findall(r"(?:DNS|IP Address):([^,\s]+)", shown)}
+    return [name for name in names if _normal(name) not in borne]
 
 
 def _made(wish: Wish) -> str:
@@ -136,10 +148,18 @@ def main() -> None:
             file.write(content)
         aside.replace(path)
     chain = CERTIFICATE.findall(content)
-    answer: dict[str, object] = {"changed": changed, "pem": "".join(chain), "fingerprint": "", "ends": ""}
+    answer: dict[str, object] = {
+        "changed": changed,
+        "pem": "".join(chain),
+        "fingerprint": "",
+        "ends": "",
+        "missing": [],
+    }
     if chain:
         answer["fingerprint"] = hashlib.sha256(ssl.PEM_cert_to_DER_cert(chain[0])).hexdigest()
         answer["ends"] = _openssl(["x509", "-noout", "-enddate"], chain[0]).strip().partition("=")[2]
+        if not wish["certificate"]:
+            answer["missing"] = _lacked(chain[0], wish["addresses"])
     answer["self_made"] = not wish["certificate"]
     sys.stdout.write(json.dumps(answer) + "\n")
 
