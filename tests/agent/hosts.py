@@ -112,13 +112,20 @@ class Host:
         ensure_present(self.registry, self.state, wanted, validate=False, check_mode=False)
         return wanted
 
-    def job(self, name: str = JOB, *, ping_url: str | None = None, **changes: object) -> Path:
+    def job(
+        self, name: str = JOB, *, ping_url: str | None = None, stale_after: str | None = None, **changes: object
+    ) -> Path:
         """Write the file of the job *name*, with *changes* to its options; those that are None go."""
         options = {"job": name, "destination": DESTINATION, "client": CLIENT, "paths": [str(self.source)], **changes}
         backup = {option: value for option, value in options.items() if value is not None}
         return self.file(
             f"jobs/{slug(name)}.json",
-            {"version": 1, "name": name, "backup": backup, "agent": {"ping_url": ping_url}},
+            {
+                "version": 1,
+                "name": name,
+                "backup": backup,
+                "agent": {"ping_url": ping_url, "stale_after": stale_after},
+            },
         )
 
     def reindexing(self, name: str = DESTINATION, *, ping_url: str | None = None) -> Path:

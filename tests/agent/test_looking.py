@@ -23,7 +23,8 @@ if t.TYPE_CHECKING:
 
     from .hosts import Host
 
-COMMANDS = ("list", "find", "backup", "restore", "reindex", "verify", "scheduled", "failed", "check-job")
+COMMANDS = ("list", "find", "backup", "restore", "reindex", "verify", "scheduled", "failed")
+CHECKS = ("check-job", "check-reindex", "check-settings")
 ESCAPES = b"evil\x1b]0;owned\x07\nname\xff"
 
 
@@ -45,7 +46,7 @@ def test_a_host_without_anything_says_so(bare_host: Host) -> None:
     assert said.out.splitlines() == ["There are no jobs on this host.", "There are no destinations on this host."]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *CHECKS])
 def test_each_command_has_help(host: Host, command: str) -> None:
     said = host.do(command, "--help")
 
@@ -57,13 +58,14 @@ def test_the_help_tells_commands_examples_and_exit_codes(host: Host) -> None:
     said = host.do("--help")
 
     assert all(f"\n  {command} " in said.out for command in COMMANDS)
+    assert all(command in said.out for command in CHECKS)
     assert "\nexamples:\n" in said.out
     assert all(f"\n  {code}  " in said.out for code in range(6))
 
 
 def test_no_line_of_any_help_is_wider_than_a_terminal_often_is(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "120")
-    for words in ((), *((command,) for command in COMMANDS)):
+    for words in ((), *((command,) for command in (*COMMANDS, *CHECKS))):
         assert all(len(line) <= 118 for line in host.do(*words, "--help").out.splitlines())
 
 
@@ -88,16 +90,55 @@ def test_a_job_that_never_ran_says_so(host: Host) -> None:
     assert host.do("list").out.splitlines()[1].endswith("no restore point yet")
 
 
+def aged_job(host: Host) -> dict[str, t.Any]:
+    """Return what the list tells of the only job, once its newest restore point has any age, in seconds, at all."""
+    while True:
+        (job,) = host.do("list", "--json").document["jobs"]
+        if job["newest"]["age"] > 0:
+            return t.cast("dict[str, t.Any]", job)
+
+
 def test_a_stale_job_says_so(host: Host) -> None:
+    host.do("backup", JOB)
+    assert host.do("list", "--json").document["jobs"][0]["good"] is True
+    host.job(stale_after="0s")
+
+    job = aged_job(host)
+
+    assert job["newest"]["complete"] is True
+    assert job["good"] is False
+    assert job["state"].startswith("stale: no good one for ")
+
+
+def test_a_job_that_is_backed_up_daily_is_good_although_its_max_age_is_small(host: Host) -> None:
     host.job(max_age="0s")
     host.do("backup", JOB)
 
-    document = host.do("list", "--json").document
+    job = aged_job(host)
 
-    (job,) = document["jobs"]
-    assert job["newest"]["complete"] is True
-    host.job(max_age="1s")
-    assert job["good"] is True or job["state"].startswith("stale: ")
+    assert job["state"] == "good"
+
+
+@pytest.mark.parametrize(
+    ("check", "file", "good", "bad"),
+    [
+        ("check-settings", "agent.json", {"ping_timeout": 5}, {"ping_timeout": 0}),
+        ("check-settings", "agent.json", {"ping_url": "https://hc.example/uuid"}, {"ping_url": "hc.example/uuid"}),
+        ("check-reindex", "reindexes/x.json", {"name": DESTINATION}, {"name": "a\nb"}),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_wrong_usage(
+    host: Host, check: str, file: str, good: dict[str, object], bad: dict[str, object]
+) -> None:
+    path = host.file(file, {"version": 1, **good})
+    assert host.do(check, str(path)).line.endswith(" can be used.")
+    host.file(file, {"version": 1, **bad})
+
+    said = host.call(check, str(path))
+
+    assert said.code == 2
+    assert said.error.startswith(f"The file {path} ")
+    assert "uuid" not in said.err
 
 
 def test_a_job_whose_destination_is_not_declared_says_so(host: Host) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import stat
@@ -14,9 +15,11 @@ import pytest
 
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.agent.runs import Run, Runs
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.names import slug
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.private_files import locked
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.registry import DestinationState
 
 from .exposition import parse
-from .hosts import DESTINATION, JOB
+from .hosts import CLIENT, DESTINATION, JOB
 from .services import SECRET, Caught, serving
 
 if t.TYPE_CHECKING:
@@ -63,6 +66,16 @@ def samples(directory: Path) -> dict[str, Sample]:
 def broken(host: Host) -> None:
     """Have the job back up what is not there."""
     host.job(paths=[str(host.home / "gone")])
+
+
+@contextlib.contextmanager
+def at_work(host: Host) -> Iterator[None]:
+    """Have somebody else work at the job until the block ends."""
+    destination = host.registry.get(DESTINATION)
+    assert destination is not None
+    state = DestinationState(host.state, destination.name, destination.place).job(CLIENT, JOB)
+    with locked(state.directory / "lock", "in a test"):
+        yield
 
 
 # -- the run
@@ -285,6 +298,92 @@ def test_settings_that_make_no_sense_are_told_and_the_backup_is_made(host: Host)
     assert " made in " in said.line
 
 
+def test_a_setting_that_makes_no_sense_leaves_metrics_and_ping_as_they_are(
+    host: Host, service: Service, metrics: Path
+) -> None:
+    host.settings(ping_timeout=0, ping_url=service.url(), metrics_directory=str(metrics))
+
+    said = host.call("scheduled", "backup", JOB)
+
+    assert said.error.endswith("ping_timeout must be a number of seconds from 1 to 300.")
+    assert service.calls == [Caught("GET", SECRET, "")]
+    assert samples(metrics)["ftp_backup_last_run_success"].value == 1
+
+
+def test_a_setting_that_makes_no_sense_leaves_the_hook_as_it_is(host: Host, hook: Path) -> None:
+    settings = json.loads((host.config / "agent.json").read_text(encoding="utf-8"))
+    host.settings(**{**settings, "ping_url": "hc.example/uuid"})
+    broken(host)
+    host.call("scheduled", "backup", JOB)
+
+    host.call("failed", f"ftp-backup-backup@{slug(JOB)}.service")
+
+    assert hook.read_text(encoding="utf-8").splitlines()[2] == JOB
+
+
+# -- a job that is removed
+
+
+def test_of_a_job_that_is_removed_while_it_runs_nothing_is_left(host: Host, metrics: Path, service: Service) -> None:
+    host.settings(metrics_directory=str(metrics), ping_url=service.url())
+    path = host.job(post_commands=[{"command": f"rm '{host.job()}'"}])
+
+    said = host.call("scheduled", "backup", path.stem)
+
+    assert said.code == 0
+    assert not path.exists()
+    assert Runs(host.state).last("backup", path.stem) is None
+    assert list(metrics.iterdir()) == []
+    assert service.calls == []
+
+
+def test_a_timer_of_a_job_that_is_not_there_fails_and_leaves_nothing(host: Host, metrics: Path, hook: Path) -> None:
+    settings = json.loads((host.config / "agent.json").read_text(encoding="utf-8"))
+    host.settings(**{**settings, "metrics_directory": str(metrics)})
+    path = host.job()
+    path.unlink()
+
+    said = host.call("scheduled", "backup", path.stem)
+    host.do("failed", f"ftp-backup-backup@{path.stem}.service")
+
+    assert said.code == 2
+    assert list(metrics.iterdir()) == []
+    assert Runs(host.state).last("backup", path.stem) is None
+    assert hook.exists()
+
+
+# -- another run at work
+
+
+def test_a_run_that_finds_another_one_at_work_is_neither_a_failure_nor_a_success(
+    host: Host, metrics: Path, service: Service
+) -> None:
+    host.settings(metrics_directory=str(metrics), ping_url=service.url())
+    host.do("scheduled", "backup", JOB)
+    host.job(force=True)
+    before, run = samples(metrics), Runs(host.state).last("backup", slug(JOB))
+
+    with at_work(host):
+        said = host.call("scheduled", "backup", JOB)
+
+    assert said.code == 4
+    assert samples(metrics) == before
+    assert Runs(host.state).last("backup", slug(JOB)) == run
+    assert len(service.calls) == 1
+    assert "failed" not in host.do("list").out
+
+
+def test_the_first_run_that_finds_another_one_at_work_leaves_nothing(host: Host, metrics: Path) -> None:
+    host.settings(metrics_directory=str(metrics))
+
+    with at_work(host):
+        said = host.call("scheduled", "backup", JOB)
+
+    assert said.code == 4
+    assert list(metrics.iterdir()) == []
+    assert Runs(host.state).last("backup", slug(JOB)) is None
+
+
 # -- the hook
 
 
@@ -313,6 +412,43 @@ def test_the_hook_is_told_whose_unit_it_is_that_never_came_to_run(host: Host, ho
     assert hook.read_text(encoding="utf-8").splitlines()[1:3] == ["reindex", DESTINATION]
     host.do("failed", f"ftp-backup-backup@{job}.service")
     assert hook.read_text(encoding="utf-8").splitlines()[1:3] == ["backup", JOB]
+
+
+@pytest.mark.parametrize("ran", [True, False])
+def test_a_unit_that_failed_before_its_run_began_is_told_to_everybody(
+    host: Host, hook: Path, metrics: Path, service: Service, *, ran: bool
+) -> None:
+    settings = json.loads((host.config / "agent.json").read_text(encoding="utf-8"))
+    host.settings(**{**settings, "metrics_directory": str(metrics)})
+    if ran:
+        host.do("scheduled", "backup", JOB)
+    unit = f"ftp-backup-backup@{host.job(ping_url=service.url()).stem}.service"
+
+    host.do("failed", unit)
+
+    message = f"The unit {unit} failed before its run began."
+    assert hook.read_text(encoding="utf-8").splitlines() == [unit, "backup", JOB, message]
+    assert service.calls == [Caught("POST", f"{SECRET}/fail", message)]
+    told = samples(metrics)
+    assert told["ftp_backup_last_run_success"].value == 0
+    assert ("ftp_backup_last_success_timestamp_seconds" in told) is ran
+    assert f"; the last scheduled run failed: {message}" in host.do("list").out
+
+
+def test_a_start_that_failed_after_a_failure_of_before_is_told_as_itself(
+    host: Host, hook: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken(host)
+    unit = f"ftp-backup-backup@{slug(JOB)}.service"
+    monkeypatch.setenv("INVOCATION_ID", "one")
+    host.call("scheduled", "backup", JOB)
+
+    monkeypatch.setenv("MONITOR_INVOCATION_ID", "one")
+    host.do("failed", unit)
+    assert "cannot be backed up" in hook.read_text(encoding="utf-8").splitlines()[-1]
+    monkeypatch.setenv("MONITOR_INVOCATION_ID", "two")
+    host.do("failed", unit)
+    assert hook.read_text(encoding="utf-8").splitlines()[-1] == f"The unit {unit} failed before its run began."
 
 
 def test_a_run_that_was_killed_is_told_to_everybody_by_the_hook(

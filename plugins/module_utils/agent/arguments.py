@@ -47,7 +47,7 @@ commands:
   verify       check what is stored, down to every byte
   scheduled    what a timer runs: backup or reindex, then metrics and ping
   failed       what tells of a failed timer
-  check-job    check a job file
+  check-job, check-reindex, check-settings    check a file that the others read
 
 examples:
   {PROGRAM} list                                   jobs, their newest restore points and their state
@@ -119,6 +119,8 @@ examples:
     "failed": "Runs the command on_failure of agent.json, which finds FTP_BACKUP_UNIT, FTP_BACKUP_KIND, FTP_BACKUP_NAME"
     "\nand FTP_BACKUP_MESSAGE in its environment.\n",
     "check-job": "",
+    "check-reindex": "",
+    "check-settings": "",
 }
 
 
@@ -275,7 +277,7 @@ def _failed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("unit", metavar="UNIT", help="the unit that failed")
 
 
-def _check_job(parser: argparse.ArgumentParser) -> None:
+def _check_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE")
 
 
@@ -318,7 +320,9 @@ COMMANDS: Mapping[str, _Command] = {
     ),
     "scheduled": _Command("Do what a timer asks for, and tell of it.", "(backup | reindex) SLUG", _scheduled),
     "failed": _Command("Tell of a timer's run that failed.", "UNIT", _failed),
-    "check-job": _Command("Check a job file.", "FILE", _check_job),
+    "check-job": _Command("Check a job file.", "FILE", _check_file),
+    "check-reindex": _Command("Check the file of a destination that a timer reindexes.", "FILE", _check_file),
+    "check-settings": _Command("Check a file of settings, as agent.json is one.", "FILE", _check_file),
 }
 
 

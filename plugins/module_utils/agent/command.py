@@ -15,15 +15,18 @@ from .deeds import Call, back_up, bring_back, check_what_is_stored, make_index_a
 from .failures import tell_failure
 from .listing import find, list_what_there_is, show_overview
 from .scheduled import run_scheduled
-from .settings import read_job
+from .settings import read_job, read_reindexing, read_settings
 from .stopping import StoppedError, stoppable
 from .terminal import PROGRAM, standard_terminal
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from .stopping import Stopper
     from .terminal import Terminal
+
+Declaration = t.TypeVar("Declaration")
 
 _COMMONEST = (
     "",
@@ -72,8 +75,8 @@ def _done(argv: Sequence[str], terminal: Terminal, stopper: Stopper) -> int:
         return results.DONE
     terminal.is_json, terminal.is_quiet = arguments.json, arguments.quiet
     call = Call(arguments, directories_of(arguments), terminal, stopper)
-    if arguments.command == "check-job":
-        return _check_job(call)
+    if arguments.command in _CHECKS:
+        return _CHECKS[arguments.command](call)
     call.directories.require_readable()
     if arguments.command is None:
         return show_overview(call, *_COMMONEST)
@@ -81,16 +84,42 @@ def _done(argv: Sequence[str], terminal: Terminal, stopper: Stopper) -> int:
 
 
 def _check_job(call: Call) -> int:
-    """Check a job file; whatever is wrong with it is wrong usage."""
-    try:
-        job = read_job(call.arguments.file)
-    except LocalError as error:
-        raise UsageError(str(error)) from error
+    """Check a job file."""
+    job = _checked(call, read_job)
     call.terminal.say(f"{job.name}: the job file can be used.")
     call.terminal.document({"changed": False, "name": job.name, "slug": job.slug})
     return results.DONE
 
 
+def _check_reindex(call: Call) -> int:
+    """Check the file of a destination that a timer reindexes."""
+    reindexing = _checked(call, read_reindexing)
+    call.terminal.say(f"{reindexing.name}: the file can be used.")
+    call.terminal.document({"changed": False, "name": reindexing.name, "slug": reindexing.slug})
+    return results.DONE
+
+
+def _check_settings(call: Call) -> int:
+    """Check a file of settings."""
+    _checked(call, read_settings)
+    call.terminal.say("The settings can be used.")
+    call.terminal.document({"changed": False})
+    return results.DONE
+
+
+def _checked(call: Call, read: Callable[[Path], Declaration]) -> Declaration:
+    """Return what the file declares; whatever is wrong with it is wrong usage."""
+    try:
+        return read(call.arguments.file)
+    except LocalError as error:
+        raise UsageError(str(error)) from error
+
+
+_CHECKS: Mapping[str, Callable[[Call], int]] = {
+    "check-job": _check_job,
+    "check-reindex": _check_reindex,
+    "check-settings": _check_settings,
+}
 _DEEDS: Mapping[str, Callable[[Call], int]] = {
     "list": list_what_there_is,
     "find": find,

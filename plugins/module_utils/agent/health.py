@@ -15,8 +15,10 @@ if t.TYPE_CHECKING:
 
     Point = Mapping[str, t.Any]
 
-#: A role sets ``max_age`` to about half of the time between runs: this is one run missed, and half of that time more.
-STALE_AFTER = 3
+# Where nobody says after what age a job is stale: three times ``max_age``, since that is about half of the time between
+# two runs, and no less than a day and a half, since a small ``max_age`` tells nothing of when the next run is.
+_AGES = 3
+_LEAST = 36 * 3600.0
 GOOD = "good"
 
 
@@ -28,8 +30,13 @@ class Health:
     is_good: bool
 
 
-def health_of(points: Sequence[Point], max_age: float) -> Health:
-    """Judge *points*, which come newest first; *max_age*, in seconds, is up to when one counts as fresh."""
+def stale_after(max_age: float) -> float:
+    """Return after how many seconds a job is stale whose file does not say so, from its *max_age*."""
+    return max(_AGES * max_age, _LEAST)
+
+
+def health_of(points: Sequence[Point], stale: float) -> Health:
+    """Judge *points*, which come newest first; *stale* is how many seconds old the newest good one may be."""
     if not points:
         return Health("no restore point yet", is_good=False)
     wrong = []
@@ -41,7 +48,7 @@ def health_of(points: Sequence[Point], max_age: float) -> Health:
     sound = next((point for point in points if point["complete"] and not point["damaged"]), None)
     if sound is None:
         wrong.append("none of them is complete and whole")
-    elif sound["age"] is not None and sound["age"] > STALE_AFTER * max_age:
+    elif sound["age"] is not None and sound["age"] > stale:
         wrong.append(f"stale: no good one for {age_text(sound['age'])}")
     return Health("; ".join(wrong) or GOOD, is_good=not wrong)
 

@@ -17,7 +17,7 @@ from ..options import backup, backup_info
 from ..registry import CPANEL, DestinationState, FileRegistry, read_identity, require
 from . import results
 from .deeds import part_of
-from .health import health_of, state_of
+from .health import health_of, stale_after, state_of
 from .runs import BACKUP, REINDEX, Runs
 from .terminal import PROGRAM
 from .words import age_text, command_text, counted, glob_of, printable, size_text, table
@@ -166,7 +166,7 @@ def _job_view(call: Call, job: BackupJob, own: str | None, runs: Runs) -> JobVie
         if client is not None and _is_indexed(call, job.destination):
             found = asked_of(call, destination=job.destination, client=client, job=job.job, limit=_COUNTED)
             points, has_more = found["points"], found["truncated"]
-        health = health_of(points, max_age)
+        health = health_of(points, stale_after(max_age) if job.stale_after is None else job.stale_after)
         words, is_good = health.words, health.is_good
     except BackupError as error:
         points, has_more, words, is_good = (), False, str(error), False

@@ -10,6 +10,7 @@ all of them, which node_exporter insists on. Removing the file removes the job.
 from __future__ import annotations
 
 import os
+import secrets
 import typing as t
 from contextlib import suppress
 
@@ -21,6 +22,7 @@ if t.TYPE_CHECKING:
 
     from .runs import Run
 
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 HELP = {
     "last_run_timestamp_seconds": "When the last scheduled run ended, in seconds since 1970.",
     "last_run_success": "Whether the last scheduled run went well.",
@@ -75,13 +77,24 @@ def _escaped(value: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
+def _remove_leftovers(path: Path) -> None:
+    """Remove what runs that were killed have left aside of *path*."""
+    for aside in list(path.parent.glob(f".{path.name}.*.tmp")):
+        with suppress(OSError):
+            aside.unlink()
+
+
 def write_metrics(directory: Path, run: Run) -> None:
-    """Write the file of *run*, whole or not at all: whoever collects it may look at any moment."""
+    """Write the file of *run*, whole or not at all: whoever collects it may look at any moment.
+
+    The directory may be another user's, who can put anything there: what is written to is new, and ours.
+    """
     path = directory / f"ftp_backup_{run.kind}_{run.slug}.prom"
-    aside = directory / f".{path.name}.{os.getpid()}"  # not called .prom, so nobody collects it
+    aside = directory / f".{path.name}.{secrets.token_hex(8)}.tmp"  # not called .prom, so nobody collects it
     with told_as(f"Cannot write the metrics to {path}"):
+        _remove_leftovers(path)
         try:
-            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
+            descriptor = os.open(aside, _NEW, 0o644)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 os.fchmod(descriptor, 0o644)  # whatever the umask: the collector is another user
                 file.write(text_of(run))

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 
 from ..errors import LocalError
-from ..private_files import read_json, write_json
+from ..private_files import read_json, remove_json, write_json
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +41,7 @@ class Run:
     """A scheduled run, whose declaration's file is called *slug*; times are in seconds since 1970.
 
     *ended* is None while it runs, and stays None when it is killed. *last_success* and *point* are kept over failures.
+    *invocation* is what systemd calls this one start of the unit, empty where something else started it.
     """
 
     kind: str
@@ -55,6 +56,7 @@ class Run:
     sent: int = 0
     last_success: float | None = None
     point: Point | None = None
+    invocation: str = ""
 
     @property
     def is_failure(self) -> bool:
@@ -74,6 +76,11 @@ class Run:
         """Return what is known of the run once somebody else tells that it has failed."""
         return replace(self, ended=now, exit_code=1, message=_KILLED)
 
+    def not_begun(self, now: float, unit: str) -> Run:
+        """Return the run that should have followed on this one, whose *unit* failed before there was any."""
+        message = f"The unit {unit} failed before its run began."
+        return replace(self, started=now, ended=now, exit_code=1, message=message, sent=0, invocation="")
+
 
 class Runs:
     """The runs that are remembered, one of each kind and slug, below the state directory."""
@@ -91,6 +98,10 @@ class Runs:
     def keep(self, run: Run) -> None:
         """Remember *run* instead of the one before it."""
         write_json(self.path(run.kind, run.slug), {"version": _VERSION, **asdict(run)})
+
+    def forget(self, kind: str, slug: str) -> None:
+        """Remember no run."""
+        remove_json(self.path(kind, slug))
 
     def of_unit(self, unit: str) -> Run | None:
         """Return the run that the timer's *unit* has started last."""

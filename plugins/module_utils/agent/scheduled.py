@@ -4,10 +4,12 @@
 """What a timer runs: a backup or a reindex as a person would run it, and then word of how it ended.
 
 The word goes to three places: a file that this host keeps, the metrics, and the ping. None of them changes the outcome.
+There is none of a run that found another one at work: whoever watches for what does not happen will notice.
 """
 
 from __future__ import annotations
 
+import os
 import time
 import typing as t
 from contextlib import suppress
@@ -22,7 +24,7 @@ from .listing import asked_of
 from .metrics import write_metrics
 from .ping import Ping, send
 from .runs import BACKUP, REINDEX, Point, Run, Runs
-from .settings import JOBS, REINDEXES, Settings
+from .settings import JOBS, REINDEXES
 from .stopping import StoppedError
 
 if t.TYPE_CHECKING:
@@ -47,13 +49,19 @@ def run_scheduled(call: Call) -> int:
         result = results.of_error(error)
         _end(call, teller, _unknown(call, teller.runs, kind, name), result, None)
         return result.exit_code
-    run = _begun(teller.runs, run)
+    before = teller.runs.last(run.kind, run.slug)
+    run = _begun(before, run)
     teller.keep(run)
     try:
         result = do()
     except StoppedError as stopped:
         teller.tell(_ended(run, stopped.exit_code, stopped.words), ping_url)
         raise
+    if result.exit_code == results.LOCKED:
+        call.tell(result, run.name)
+        call.terminal.document(result.values)
+        teller.take_back(run, before)
+        return result.exit_code
     _end(call, teller, run, result, ping_url)
     return result.exit_code
 
@@ -78,7 +86,7 @@ def _unknown(call: Call, runs: Runs, kind: str, name: str) -> Run:
     last = runs.last(kind, stem)
     if last is None:
         return Run(kind, name, stem, time.time())
-    return replace(last, started=time.time(), ended=None, exit_code=None, message="", sent=0)
+    return _begun(last, replace(last, started=time.time(), ended=None, exit_code=None, message="", sent=0))
 
 
 def ping_url_of(call: Call, kind: str, name: str) -> str | None:
@@ -89,10 +97,10 @@ def ping_url_of(call: Call, kind: str, name: str) -> str | None:
     return None
 
 
-def _begun(runs: Runs, run: Run) -> Run:
-    """Return *run* with what is kept of the one before it."""
-    last = runs.last(run.kind, run.slug)
-    return run if last is None else replace(run, last_success=last.last_success, point=last.point)
+def _begun(last: Run | None, run: Run) -> Run:
+    """Return *run* with what is kept of the *last* one, and with what systemd calls it."""
+    begun = replace(run, invocation=os.environ.get("INVOCATION_ID", ""))
+    return begun if last is None else replace(begun, last_success=last.last_success, point=last.point)
 
 
 def _ended(run: Run, exit_code: int, message: str) -> Run:
@@ -131,11 +139,18 @@ class Teller:
     def __init__(self, call: Call) -> None:
         self._terminal = call.terminal
         self.runs = Runs(call.directories.state)
-        try:
-            self._settings = call.declarations.settings()
-        except BackupError as error:
+        self._declarations = call.declarations
+        declared = call.declarations.settings()
+        self.settings = declared.usable
+        for error in declared.errors:
             self._terminal.fail(str(error))
-            self._settings = Settings()
+
+    def _is_declared(self, run: Run) -> bool:
+        """Tell whether there is a file for *run*, whatever it holds."""
+        try:
+            return self._declarations.has(DIRECTORIES[run.kind], run.slug)
+        except BackupError:
+            return True
 
     def keep(self, run: Run) -> None:
         """Keep *run* on this host."""
@@ -144,10 +159,26 @@ class Teller:
         except BackupError as error:
             self._terminal.fail(f"The run cannot be remembered: {error}")
 
+    def take_back(self, run: Run, before: Run | None) -> None:
+        """Remember the run *before* it again, if there was one, as if *run* had never been."""
+        try:
+            if before is None:
+                self.runs.forget(run.kind, run.slug)
+            else:
+                self.runs.keep(before)
+        except BackupError as error:
+            self._terminal.fail(f"The run cannot be remembered: {error}")
+
     def tell(self, run: Run, ping_url: str | None = None) -> None:
-        """Tell everybody of *run*, which has ended; *ping_url* is its own, else there may be one for all."""
+        """Tell everybody of *run*, which has ended; *ping_url* is its own, else there may be one for all.
+
+        Of what is not declared here any more nothing is told: whoever removed it, meanwhile perhaps, wants none of it.
+        """
+        if not self._is_declared(run):
+            self.take_back(run, None)
+            return
         self.keep(run)
-        settings = self._settings
+        settings = self.settings
         if settings.metrics_directory is not None:
             try:
                 write_metrics(settings.metrics_directory, run)

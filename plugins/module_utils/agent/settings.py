@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ..ages import parse_age
 from ..errors import BackupError, UsageError, told_as
 from ..native.names import slug
 from ..options import backup
@@ -54,11 +55,15 @@ class Directories:
 
 @dataclass(frozen=True)
 class BackupJob:
-    """A job of this host: the *options* are those of the module ``backup``."""
+    """A job of this host: the *options* are those of the module ``backup``.
+
+    *stale_after* is how old its newest good restore point may become, in seconds, or None where the file tells nothing.
+    """
 
     name: str
     options: Mapping[str, t.Any] = field(repr=False)
     ping_url: str | None = field(default=None, repr=False)
+    stale_after: float | None = None
 
     @property
     def slug(self) -> str:
@@ -112,6 +117,14 @@ class Declared(t.Generic[Found]):
     errors: tuple[BackupError, ...]
 
 
+@dataclass(frozen=True)
+class DeclaredSettings:
+    """What can be used of the settings, and what is wrong with the rest of them."""
+
+    usable: Settings = field(default_factory=Settings)
+    errors: tuple[BackupError, ...] = ()
+
+
 class Declarations:
     """The files below the configuration directory."""
 
@@ -141,15 +154,18 @@ class Declarations:
         """Tell whether a file in *directory* is called *stem*, whatever it holds."""
         return any(path.stem == stem for path in self._paths(directory))
 
-    def settings(self) -> Settings:
-        """Return what holds for all that timers run; there need not be a file."""
+    def settings(self) -> DeclaredSettings:
+        """Return what holds for all that timers run; there need not be a file, and one that is wrong costs no run."""
         path = self._directory / "agent.json"
-        with told_as(f"Cannot read {path}"):
-            try:
-                path.lstat()
-            except FileNotFoundError:
-                return Settings()
-        return read_settings(path)
+        try:
+            with told_as(f"Cannot read {path}"):
+                try:
+                    path.lstat()
+                except FileNotFoundError:
+                    return DeclaredSettings()
+            return usable_settings(path)
+        except BackupError as error:
+            return DeclaredSettings(errors=(error,))
 
     def _all(self, directory: str, read: Callable[[Path], Found]) -> Declared[Found]:
         found, errors = [], []
@@ -210,7 +226,8 @@ def read_job(path: Path) -> BackupJob:
         check_name(name, "job", NAME_LIMIT)
         checked = backup.SPEC.checked(options)
         backup.request_of(checked).require_sense()
-        return BackupJob(name, options, _ping_url(values))
+        agent = _agent(values)
+        return BackupJob(name, options, _ping_url(agent), _stale_after(agent))
     except BackupError as error:
         raise UnusableFileError(f"The file {path} is no job: {error}") from error
 
@@ -223,41 +240,67 @@ def read_reindexing(path: Path) -> Reindexing:
         if not isinstance(name, str):
             raise UsageError("it names no destination.")
         check_name(name, "destination", NAME_LIMIT)
-        return Reindexing(name, _ping_url(values))
+        return Reindexing(name, _ping_url(_agent(values)))
     except UsageError as error:
         raise UnusableFileError(f"The file {path} does not say what to reindex: {error}") from error
 
 
 def read_settings(path: Path) -> Settings:
-    """Return the settings that stand in *path*."""
-    values = _read(path, {"version", "metrics_directory", "ping_url", "ping_timeout", "on_failure"})
-    try:
-        metrics_directory = _text(values, "metrics_directory")
-        if metrics_directory is not None and not metrics_directory.startswith("/"):
-            raise UsageError("metrics_directory is no absolute path.")
-        timeout = values.get("ping_timeout", _PING_TIMEOUT)
-        if not isinstance(timeout, int) or isinstance(timeout, bool) or not 1 <= timeout <= _LONGEST_PING:
-            raise UsageError(f"ping_timeout must be a number of seconds from 1 to {_LONGEST_PING}.")
-        return Settings(
-            None if metrics_directory is None else Path(metrics_directory),
-            _ping_url({"agent": values}),
-            timeout,
-            _text(values, "on_failure"),
-        )
-    except UsageError as error:
-        raise UnusableFileError(f"The file {path} cannot be used: {error}") from error
+    """Return the settings that stand in *path*; raise the first sentence on what is wrong with them."""
+    settings = usable_settings(path)
+    for error in settings.errors:
+        raise error
+    return settings.usable
 
 
-def _read(path: Path, known: set[str]) -> dict[str, t.Any]:
+def usable_settings(path: Path) -> DeclaredSettings:
+    """Return what can be used of the settings in *path*: one that cannot be meant leaves the others as they are."""
+    values = _read(path)
+    used: dict[str, t.Any] = {}
+    errors: list[BackupError] = list(_unknown(path, values, set(_SETTINGS)))
+    for name, read in _SETTINGS.items():
+        try:
+            used[name] = read(values)
+        except UsageError as error:
+            unusable = UnusableFileError(f"The file {path} cannot be used: {error}")
+            unusable.__cause__ = error
+            errors.append(unusable)
+    return DeclaredSettings(Settings(**used), tuple(errors))
+
+
+def _metrics_directory(values: Mapping[str, t.Any]) -> Path | None:
+    text = _text(values, "metrics_directory")
+    if text is not None and not text.startswith("/"):
+        raise UsageError("metrics_directory is no absolute path.")
+    return None if text is None else Path(text)
+
+
+def _ping_timeout(values: Mapping[str, t.Any]) -> int:
+    timeout = values.get("ping_timeout", _PING_TIMEOUT)
+    if not isinstance(timeout, int) or isinstance(timeout, bool) or not 1 <= timeout <= _LONGEST_PING:
+        raise UsageError(f"ping_timeout must be a number of seconds from 1 to {_LONGEST_PING}.")
+    return timeout
+
+
+def _on_failure(values: Mapping[str, t.Any]) -> str | None:
+    return _text(values, "on_failure")
+
+
+def _read(path: Path, known: set[str] | None = None) -> dict[str, t.Any]:
+    """Return what stands in *path*; raise if that is of another version, or has more than what is *known*."""
     values = read_json(path)
     if values.get("version") != VERSION:
         raise UnusableFileError(
             f"The file {path} is of version {values.get('version')!r}, and this program reads version {VERSION}."
         )
-    unknown = sorted(values.keys() - known)
-    if unknown:
-        raise UnusableFileError(f"The file {path} holds {unknown[0]!r}, which means nothing here.")
+    for error in () if known is None else _unknown(path, values, known):
+        raise error
     return values
+
+
+def _unknown(path: Path, values: Mapping[str, object], known: set[str]) -> list[UnusableFileError]:
+    unknown = sorted(values.keys() - known - {"version"})
+    return [UnusableFileError(f"The file {path} holds {name!r}, which means nothing here.") for name in unknown]
 
 
 def _text(values: Mapping[str, object], name: str) -> str | None:
@@ -268,12 +311,23 @@ def _text(values: Mapping[str, object], name: str) -> str | None:
     return text or None
 
 
-def _ping_url(values: Mapping[str, t.Any]) -> str | None:
-    """Return the address that is called after a run, if there is one; it stands in no sentence."""
+def _agent(values: Mapping[str, t.Any]) -> Mapping[str, t.Any]:
+    """Return what a declaration says of its scheduled run."""
     agent = values.get("agent") or {}
     if not isinstance(agent, dict):
         raise UsageError("'agent' holds no options.")
-    url = _text(agent, "ping_url")
+    return agent
+
+
+def _stale_after(agent: Mapping[str, t.Any]) -> float | None:
+    """Return up to which age, in seconds, the newest good restore point of a job is no reason to worry."""
+    text = _text(agent, "stale_after")
+    return None if text is None else parse_age(text, "stale_after").total_seconds()
+
+
+def _ping_url(values: Mapping[str, t.Any]) -> str | None:
+    """Return the address that is called after a run, if there is one; it stands in no sentence."""
+    url = _text(values, "ping_url")
     if url is not None and not is_address(url):
         raise UsageError("ping_url is no address that begins with https:// or http://.")
     return url
@@ -294,3 +348,12 @@ def is_address(url: str) -> bool:
         and "@" not in parts.netloc
         and port != 0
     )
+
+
+# How each setting is read; the others are used where one of them cannot be.
+_SETTINGS: Mapping[str, Callable[[Mapping[str, t.Any]], t.Any]] = {
+    "metrics_directory": _metrics_directory,
+    "ping_url": _ping_url,
+    "ping_timeout": _ping_timeout,
+    "on_failure": _on_failure,
+}

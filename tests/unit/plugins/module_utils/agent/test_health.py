@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.agent.health import health_of, state_of
+import pytest
+
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.agent.health import health_of, stale_after, state_of
 
 HOUR = 3600
 SOUND = {"complete": True, "damaged": False, "protected": False, "age": HOUR, "problem_count": 0}
@@ -17,8 +19,8 @@ def point(**changes: t.Any) -> dict[str, t.Any]:  # noqa: ANN401 - of each value
     return {**SOUND, **changes}
 
 
-def words(*points: dict[str, t.Any], max_age: float = 12 * HOUR) -> str:
-    health = health_of(points, max_age)
+def words(*points: dict[str, t.Any], stale: float = 36 * HOUR) -> str:
+    health = health_of(points, stale)
     assert health.is_good == (health.words == "good")
     return health.words
 
@@ -31,7 +33,14 @@ def test_a_job_without_any_says_so() -> None:
     assert words() == "no restore point yet"
 
 
-def test_a_job_is_stale_once_a_run_must_have_been_missed() -> None:
+@pytest.mark.parametrize(("max_age", "limit"), [(10 / 60, 36), (12, 36), (13, 39), (24 * 7, 24 * 21)])
+def test_a_job_that_says_nothing_is_stale_after_three_times_max_age_and_not_before_a_day_and_a_half(
+    max_age: float, limit: float
+) -> None:
+    assert stale_after(max_age * HOUR) == limit * HOUR
+
+
+def test_a_job_is_stale_once_its_newest_good_one_is_older_than_that() -> None:
     assert words(point(age=36 * HOUR)) == "good"
     assert words(point(age=36 * HOUR + 1)) == "stale: no good one for 36 h"
 

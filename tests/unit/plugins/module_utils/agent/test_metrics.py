@@ -110,19 +110,41 @@ def test_the_file_can_be_read_by_the_collector_and_nothing_else_is_left(tmp_path
     assert path.read_text(encoding="utf-8") == text_of(RUN)
 
 
+def planted(tmp_path: Path) -> tuple[Path, Path]:
+    """Return where the metrics are, and the name aside of them that could be known."""
+    directory = tmp_path / "metrics"
+    directory.mkdir()
+    return directory, directory / f".ftp_backup_backup_{RUN.slug}.prom.{os.getpid()}"
+
+
 def test_a_link_that_somebody_has_planted_is_not_followed(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious", encoding="utf-8")
-    directory = tmp_path / "metrics"
-    directory.mkdir()
-    write_metrics(directory, RUN)
-    (path,) = directory.iterdir()
-    (directory / f".{path.name}.{os.getpid()}").symlink_to(victim)
+    directory, aside = planted(tmp_path)
+    aside.symlink_to(victim)
 
-    with pytest.raises(LocalError, match="Cannot write the metrics"):
-        write_metrics(directory, RUN)
+    write_metrics(directory, RUN)
 
     assert victim.read_text(encoding="utf-8") == "precious"
+
+
+def test_a_pipe_that_somebody_has_planted_holds_up_nothing(tmp_path: Path) -> None:
+    directory, aside = planted(tmp_path)
+    os.mkfifo(aside)
+
+    write_metrics(directory, RUN)
+
+    assert (directory / f"ftp_backup_backup_{RUN.slug}.prom").read_text(encoding="utf-8") == text_of(RUN)
+
+
+def test_what_killed_runs_have_left_goes_and_what_cannot_go_is_no_obstacle(tmp_path: Path) -> None:
+    name = f"ftp_backup_backup_{RUN.slug}.prom"
+    (tmp_path / f".{name}.0123.tmp").touch()
+    (tmp_path / f".{name}.planted.tmp").mkdir()
+
+    write_metrics(tmp_path, RUN)
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f".{name}.planted.tmp", name]
 
 
 def test_a_directory_that_is_not_there_is_told(tmp_path: Path) -> None:

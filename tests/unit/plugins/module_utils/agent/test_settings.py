@@ -12,6 +12,7 @@ import pytest
 
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.agent.settings import (
     Declarations,
+    DeclaredSettings,
     Settings,
     is_address,
     read_job,
@@ -53,6 +54,11 @@ def test_a_job_without_a_name_is_called_as_its_restore_points_are(tmp_path: Path
     assert job.ping_url is None
 
 
+def test_a_job_may_say_after_what_age_it_is_stale(tmp_path: Path) -> None:
+    assert read_job(written(tmp_path, JOB)).stale_after is None
+    assert read_job(written(tmp_path, {**JOB, "agent": {"stale_after": "8d"}})).stale_after == 8 * 86400
+
+
 def test_nothing_secret_is_in_what_is_printed_of_a_job(tmp_path: Path) -> None:
     values = {**JOB, "backup": {**OPTIONS, "databases": [{"type": "mysql", "password": "tr0ub4dor"}]}}
 
@@ -83,6 +89,8 @@ def test_nothing_secret_is_in_what_is_printed_of_a_job(tmp_path: Path) -> None:
         ({"name": "x" * 41}, "41 characters"),
         ({"agent": {"ping_url": "ftp://x/y"}}, "ping_url is no address"),
         ({"agent": {"ping_url": 5}}, "ping_url is no text"),
+        ({"agent": {"stale_after": "soon"}}, "stale_after 'soon' cannot be read"),
+        ({"agent": {"stale_after": 36}}, "stale_after is no text"),
         ({"agent": []}, None),
         ({"agent": "x"}, "'agent' holds no options"),
     ],
@@ -196,7 +204,7 @@ def test_a_reindexing_without_a_name_is_told(tmp_path: Path) -> None:
 
 
 def test_there_need_be_no_settings(tmp_path: Path) -> None:
-    assert Declarations(tmp_path).settings() == Settings()
+    assert Declarations(tmp_path).settings() == DeclaredSettings(Settings())
 
 
 def test_settings_are_read(tmp_path: Path) -> None:
@@ -243,3 +251,47 @@ def test_empty_texts_are_none(tmp_path: Path) -> None:
 def test_settings_that_cannot_be_meant_are_told(tmp_path: Path, changes: dict[str, object]) -> None:
     with pytest.raises(UnusableFileError, match=r"job\.json"):
         read_settings(written(tmp_path, {"version": 1, **changes}))
+
+
+GOOD = {
+    "metrics_directory": "/var/lib/node_exporter",
+    "ping_url": "https://hc.example/uuid",
+    "ping_timeout": 5,
+    "on_failure": "mail -s failed root",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("metrics_directory", "relative"), ("ping_url", "hc.example/uuid"), ("ping_timeout", 0), ("on_failure", ["x"])],
+)
+def test_a_setting_that_cannot_be_meant_leaves_the_others_as_they_are(tmp_path: Path, name: str, value: object) -> None:
+    written(tmp_path, {"version": 1, **GOOD, name: value}, "agent.json")
+    others = {key: good for key, good in GOOD.items() if key != name}
+    written(tmp_path, {"version": 1, **others}, "others.json")
+
+    declared = Declarations(tmp_path).settings()
+
+    assert declared.usable == read_settings(tmp_path / "others.json")
+    (error,) = declared.errors
+    assert f"agent.json cannot be used: {name} " in str(error)
+
+
+def test_a_setting_that_means_nothing_leaves_the_others_as_they_are(tmp_path: Path) -> None:
+    written(tmp_path, {"version": 1, **GOOD, "ping_urls": "x"}, "agent.json")
+
+    declared = Declarations(tmp_path).settings()
+
+    assert declared.usable.on_failure == GOOD["on_failure"]
+    (error,) = declared.errors
+    assert str(error).endswith("agent.json holds 'ping_urls', which means nothing here.")
+
+
+@pytest.mark.parametrize("text", ["{", '{"version": 2, "on_failure": "true"}'])
+def test_settings_of_which_nothing_can_be_used_are_told(tmp_path: Path, text: str) -> None:
+    written(tmp_path, text, "agent.json")
+
+    declared = Declarations(tmp_path).settings()
+
+    assert declared.usable == Settings()
+    assert len(declared.errors) == 1
