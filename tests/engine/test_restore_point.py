@@ -699,6 +699,7 @@ def test_a_planted_manifest_takes_nothing_with_it_that_others_need(site: Site, t
     newest = good[-1]
     content, trailer = newest.read_bytes(), open_manifest(newest).trailer
     start = format_of.trailer_offset(content[-format_of.FOOTER_SIZE :], len(content))
+    assert start is not None
     planted = replace(trailer, volumes={prefix + name: use for name, use in trailer.volumes.items()})
     end = format_of._member(planted.to_line())
     run = "20200101t000000z-abcdef"
