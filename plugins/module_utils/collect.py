@@ -14,14 +14,15 @@ from collections import deque
 
 from .copy_meter import CopyMeter
 from .native.cuts import MAX_SEGMENT, Cutter
-from .native.entries import FILE, HARD_LINK, Entry, Place, digest_of_segments, order_key
+from .native.entries import FILE, HARD_LINK, Entry, Place, digest_of_segments
 from .native.volumes import PendingPlace
-from .scan import UNKNOWN, Found, entry_of, entry_of_open, inode_of, is_below, open_found, told
+from .scan import Found, entry_of, entry_of_open, inode_of, open_found, told
 from .sparse import extents_of, may_be_sparse, reader_of
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
+    from .changes import Change
     from .databases.servers import Dump
     from .native.damage import Condition
     from .native.pool import ContentTable
@@ -36,59 +37,6 @@ _ATTEMPTS = 3  # to read a small file while nobody writes it
 _TICK = 1.0  # seconds between two looks at uploads while a dump stands still
 _CHANGED = "it changed while it was read"
 _UNSIZED_LIMIT = MAX_SEGMENT  # of what tells no size and yet has a content, as in /proc
-
-
-class Change(t.NamedTuple):
-    """Something found, what the base has under the same path, and whether its content is surely the same.
-
-    Without *found*, it is *base* that is taken over: nobody could look whether it is still there.
-    """
-
-    found: Found | None
-    base: Entry | None
-    is_same: bool
-
-
-def compare(
-    found: Iterator[Found], base: Iterator[Entry], condition: Condition, *, trusts_times: bool = True
-) -> Iterator[Change]:
-    """Yield each thing *found* beside what *base* has under its path; both come in the order of a manifest.
-
-    Content that the *condition* of the pool does not let stand is not the same. What *base* has below a directory that
-    could not be looked into is taken over. With *trusts_times*, a file whose times, size and inode are the same is.
-    """
-    old = next(base, None)
-    for new in found:
-        path = new.path
-        if old is not None and old.path != path:
-            key = order_key(path)
-            while old is not None and order_key(old.path) < key:
-                old = next(base, None)
-        if new.kind != UNKNOWN:
-            match = None
-            if old is not None and old.path == path:
-                match = old if old.has_content else None
-                old = next(base, None)
-            is_same = trusts_times and match is not None and _is_same(new, match) and not condition.wants_again(match)
-            yield Change(new, match, is_same)
-        while new.is_closed and old is not None and is_below(old.path, path):
-            if not condition.has_lost(old):
-                yield Change(None, old, is_same=True)
-            old = next(base, None)
-
-
-def _is_same(new: Found, old: Entry) -> bool:
-    status = new.status
-    return (
-        status is not None
-        and new.kind == FILE
-        and status.st_mtime_ns == old.mtime
-        and status.st_size == old.size
-        and status.st_ctime_ns == old.ctime
-        and inode_of(status) == old.inode
-        and not old.is_racy
-        and not old.is_stale
-    )
 
 
 def _taken_over(old: Entry) -> Entry:

@@ -23,7 +23,7 @@ from .sparse import content_size
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
-    from .collect import Change
+    from .changes import Change
     from .native.volumes import Volume
     from .progress import Progress
 

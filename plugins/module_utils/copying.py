@@ -13,7 +13,8 @@ from functools import partial
 
 from . import scan
 from .basis import Problems
-from .collect import Change, Collector, compare
+from .changes import Change, compare
+from .collect import Collector
 from .copy_meter import CopyMeter, sizes_to_read
 from .errors import BackupError, StorageError, told_as
 from .native import names

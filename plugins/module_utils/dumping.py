@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from . import scan
-from .collect import Change
+from .changes import Change
 from .errors import DatabaseError
 from .native.entries import DUMPS, FILE, Entry, is_dump, order_key
 from .native.points import open_manifest

@@ -119,8 +119,8 @@ failure:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.agent_options import SPEC, perform
 from ..module_utils.module import run
-from ..module_utils.options.agent import SPEC, perform
 
 
 def main() -> None:

@@ -16,7 +16,8 @@ import typing as t
 
 import pytest
 
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.collect import Collector, compare
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.changes import compare
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.collect import Collector
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.damage import Condition
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import digest_of_segments
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.volumes import MEMORY_BUDGET, Budget, Packer

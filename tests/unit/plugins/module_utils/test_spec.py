@@ -87,7 +87,9 @@ MADE_UP = Spec(
 
 
 def spec_of(module: str) -> Spec:
-    spec: Spec = import_module(f"{PACKAGE}.{module}").SPEC
+    # What installs the command stands above it, and so above the options that it takes.
+    name = f"{PACKAGE.rpartition('.')[0]}.agent_options" if module == "agent" else f"{PACKAGE}.{module}"
+    spec: Spec = import_module(name).SPEC
     return spec
 
 

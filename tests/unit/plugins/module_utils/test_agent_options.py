@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.options.agent import SPEC, perform
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.agent_options import SPEC, perform
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.version import VERSION
 
 

@@ -9,19 +9,19 @@ import sys
 import typing as t
 from pathlib import Path
 
-from .. import agent_installation
-from ..agent.arguments import CONFIG_VARIABLE, STATE_VARIABLE
-from ..agent.command import main
-from ..agent.settings import CONFIG_DIRECTORY, STATE_DIRECTORY
-from ..agent_installation import Agent, ensure_absent, ensure_present, read_sources, stable_python
-from ..errors import UsageError
-from ..spec import Spec
-from .shared import STATE_OPTIONS
+from . import agent_installation
+from .agent.arguments import CONFIG_VARIABLE, STATE_VARIABLE
+from .agent.command import main
+from .agent.settings import CONFIG_DIRECTORY, STATE_DIRECTORY
+from .agent_installation import Agent, ensure_absent, ensure_present, read_sources, stable_python
+from .errors import UsageError
+from .options.shared import STATE_OPTIONS
+from .spec import Spec
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..outcome import Outcome
+    from .outcome import Outcome
 
 SPEC = Spec(
     options={
