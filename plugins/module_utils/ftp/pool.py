@@ -32,9 +32,7 @@ if t.TYPE_CHECKING:
 
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 60.0
-_LONGEST_PAUSE_FOR_A_PLACE = (
-    10.0  # a place that gets free should not lie idle, and to ask for one costs next to nothing
-)
+_LONGEST_PAUSE_FOR_A_PLACE = 10.0  # one that gets free should not lie idle, and asking costs next to nothing
 _DEADLINE = 3600.0
 _DEADLINE_WHILE_WATCHED = 300.0
 _LOOK = 0.05  # how often a free place is looked for while other processes have them all
