@@ -18,6 +18,7 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.agent import co
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.destination import ensure_present
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.names import slug
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.registry import Destination, FileRegistry
+from tests.host_directories import HostDirectories
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,35 +63,14 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Host:
+class Host(HostDirectories):
     """A host whose every directory lies below *home*, and the server that keeps its backups."""
 
-    home: Path
     server: FtpServer
-
-    @property
-    def config(self) -> Path:
-        return self.home / "etc"
-
-    @property
-    def state(self) -> Path:
-        return self.home / "var"
-
-    @property
-    def source(self) -> Path:
-        return self.home / "srv"
-
-    @property
-    def target(self) -> Path:
-        return self.home / "restored"
 
     @property
     def registry(self) -> FileRegistry:
         return FileRegistry(self.config)
-
-    def restored(self, path: Path) -> Path:
-        """Return where what was at *path* lies below the target."""
-        return self.target / path.relative_to("/")
 
     # -- what is declared
 

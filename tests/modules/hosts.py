@@ -8,6 +8,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from tests.host_directories import HostDirectories
+
 from . import running
 from .running import Result, Task
 from .snapshots import snapshot
@@ -26,35 +28,14 @@ CLIENT = "web01"
 
 
 @dataclass(frozen=True)
-class Host:
+class Host(HostDirectories):
     """A host whose every directory lies below *home*, and the server that keeps its backups."""
 
-    home: Path
     server: FtpServer
-
-    @property
-    def config(self) -> Path:
-        return self.home / "etc"
-
-    @property
-    def state(self) -> Path:
-        return self.home / "var"
-
-    @property
-    def source(self) -> Path:
-        return self.home / "srv"
-
-    @property
-    def target(self) -> Path:
-        return self.home / "restored"
 
     @property
     def temporary(self) -> Path:
         return self.home / "tmp"
-
-    def restored(self, path: Path) -> Path:
-        """Return where what was at *path* lies below the target."""
-        return self.target / path.relative_to("/")
 
     # -- tasks
 
