@@ -59,6 +59,11 @@ def pytest_configure() -> None:
     os.umask(0o022)
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a test for its argument, not for the bytes in it: whatever they pack, two processes collect the same."""
+    return argname if isinstance(val, bytes) and not (val.isascii() and val.decode().isprintable()) else None
+
+
 @pytest.fixture(scope="session")
 def soak(pytestconfig: pytest.Config) -> bool:
     """Tell whether long suites are to run in full."""
