@@ -341,7 +341,13 @@ CONNECTIONS: tuple[Behaviour, ...] = (
     # -- T14
     Behaviour("T14", "failed attempts are counted", "pool.py", "0 < self.retries <= tries.failed", "False"),
     Behaviour("T14", "0 is without end", "pool.py", "0 < self.retries <= tries.failed", "self.retries <= tries.failed"),
-    Behaviour("T14", "a busy server is no failure", "pool.py", "not is_busy and 0 < self.retries", "0 < self.retries"),
+    Behaviour(
+        "T14",
+        "a busy server is no failure",
+        "pool.py",
+        "self.failed += not isinstance(error, BusyError)",
+        "self.failed += 1",
+    ),
     Behaviour(
         "T14", "a place is asked for often", "pool.py", "cap = _LONGEST_PAUSE_FOR_A_PLACE if is_busy else", "cap ="
     ),

@@ -68,7 +68,7 @@ class Patience:
         pause = self._length(tries, is_busy=is_busy)
         deadline = min(self.deadline, _DEADLINE_WHILE_WATCHED) if self.only_busy else self.deadline
         is_late = self.retries > 0 and self.clock() + pause - tries.began > deadline
-        is_spent = not is_busy and 0 < self.retries <= tries.failed
+        is_spent = 0 < self.retries <= tries.failed
         if not is_worth_it or is_spent or is_late:
             error.is_final = True
             if tries.count > 1:
