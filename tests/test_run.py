@@ -234,8 +234,3 @@ def test_only_steps_of_two_lanes_run_side_by_side(
 
     monkeypatch.setenv(run.NO_SKIPS, "1")
     assert main([]) == 1
-
-
-@pytest.mark.parametrize(("value", "name"), [(b"\x1f\x8b\x08\x00", "rest"), (b"two\nlines", "rest"), (b"plain", None)])
-def test_what_a_test_packs_is_not_in_its_name(pytestconfig: pytest.Config, value: bytes, name: str | None) -> None:
-    assert pytestconfig.hook.pytest_make_parametrize_id(config=pytestconfig, val=value, argname="rest") == name
