@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from .words import age_text, counted
+from ..words import age_text, counted
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -15,12 +15,12 @@ from ..index_file import has_index
 from ..native.names import slug
 from ..options import backup, backup_info
 from ..registry import CPANEL, DestinationState, FileRegistry, read_identity, require
+from ..words import age_text, command_text, counted, glob_of, printable, size_text, table
 from . import results
 from .deeds import part_of
 from .health import health_of, stale_after, state_of
 from .runs import BACKUP, REINDEX, Runs
 from .terminal import PROGRAM
-from .words import age_text, command_text, counted, glob_of, printable, size_text, table
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -17,7 +17,7 @@ from collections import deque
 from contextlib import contextmanager, nullcontext
 
 from ..progress import SILENT
-from .words import printable, shortened, size_text, span_text, width_of
+from ..words import printable, shortened, size_text, span_text, width_of
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator

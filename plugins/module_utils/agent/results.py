@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ..errors import BackupError, BusyError, InterruptedTransferError, LockedError, UnreachableError, UsageError
-from .words import age_text, counted, size_text, span_text
+from ..words import age_text, counted, size_text, span_text
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

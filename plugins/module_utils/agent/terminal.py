@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from ..errors import LocalError
-from .words import printable, sendable
+from ..words import printable, sendable
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

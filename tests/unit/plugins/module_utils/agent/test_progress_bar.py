@@ -21,8 +21,8 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.agent.progress_
     watched,
 )
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.agent.terminal import Terminal
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.agent.words import width_of
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.progress import SILENT
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.words import width_of
 
 MIB = 1024 * 1024
 

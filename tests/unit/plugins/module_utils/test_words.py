@@ -10,7 +10,8 @@ import subprocess
 
 import pytest
 
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.agent.words import (
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.globs import PathFilter
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.words import (
     age_text,
     command_text,
     glob_of,
@@ -22,7 +23,6 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.agent.words imp
     table,
     width_of,
 )
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.globs import PathFilter
 
 ODD = "\x1b]0;owned\x07 \r\n\t\x7f\x9b31m \u202eexe.txt \udcff"
 
