@@ -22,6 +22,8 @@ from ..errors import (
 )
 
 _BUSY = re.compile(r"too many|maximum|limit|can't accept more", re.IGNORECASE)
+# Pure-FTPd's 421 to a login in plain text, which no patience changes.
+_DEMANDS_TLS = re.compile(r"clear ?text|reconnect using TLS", re.IGNORECASE)
 _SPACE = re.compile(r"quota|disk full|no space left|not enough (?:free )?space|insufficient", re.IGNORECASE)
 _QUOTA = re.compile(r"(\d+) Kbytes used \(\d+%\) - authorized: (\d+) Kb", re.IGNORECASE)
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
@@ -139,6 +141,7 @@ def _class_of(reply: Reply, *, at_login: bool, in_transfer: bool, reading: bool)
     )
     classes = (
         (code in (452, 552) or (code >= 400 and _SPACE.search(text)), SpaceError),
+        (at_login and code == 421 and _DEMANDS_TLS.search(text), TrustError),
         (at_login and (code == 421 or ((code == 530 or code // 100 == 4) and _BUSY.search(text))), BusyError),
         (code == 530, LoginError),
         (code in (534, 536), TrustError),

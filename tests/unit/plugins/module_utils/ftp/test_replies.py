@@ -25,6 +25,7 @@ AT_LOGIN = [
     ("421 There are too many connected users, please try later.", BusyError),
     ("421 I can't accept more than 3 connections as the same user", BusyError),
     ("421 Service not available, closing control connection", BusyError),
+    ("421-Sorry, cleartext sessions and weak ciphers are not accepted on this server.\r\n421 Bye.", TrustError),
     ("530 Sorry, the maximum number of clients (3) for this user are already connected.", BusyError),
     ("530 Sorry, the maximum number of allowed clients (10) are already connected.", BusyError),
     ("530 Login authentication failed", LoginError),
