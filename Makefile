@@ -8,7 +8,7 @@ export LC_ALL := C.UTF-8
 
 package := .collections/ansible_collections/stowage/ftp_backup
 
-.PHONY: help demo test lint types units matrix sanity molecule format soak bench pins clean
+.PHONY: help demo test lint types units matrix sanity molecule docs format soak bench pins clean
 .DEFAULT_GOAL := help
 
 help:  ## Tell what there is
@@ -18,19 +18,22 @@ demo: .venv/demo.installed $(package)  ## Back up and restore against an FTP ser
 	playbooks/demo/run
 
 test: .venv/dev.installed $(package)  ## Run everything that continuous integration runs
-	@python tests/run.py
+	@python -m tests.run
 
 lint types units matrix sanity: .venv/dev.installed $(package)
-	@python tests/run.py $@
+	@python -m tests.run $@
 
-lint:    ## Check form: ruff, yamllint, ansible-lint, documentation, shell scripts, changelog, archive
+lint:    ## Check form: ruff, yamllint, ansible-lint, documentation and its site, shell scripts, changelog, archive and its import
 types:   ## Check types: mypy --strict
 units:   ## Run all of pytest on this Python
 matrix:  ## Run the unit tests on the other ones of Python 3.9 to 3.13, as far as they are there
 sanity:  ## Run ansible-test sanity in a clean copy
 
 molecule: .venv/dev.installed .venv/molecule.installed $(package)  ## Run the roles on hosts of their own (root, on Debian)
-	@python tests/run.py molecule
+	@python -m tests.run molecule
+
+docs: .venv/dev.installed  ## Build the documentation as a site below .cache/site
+	@python -m release.build_site
 
 format: .venv/dev.installed  ## Let ruff mend what it can
 	ruff check --fix-only .

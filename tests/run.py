@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run the checks and tests of the collection, add up what they say, and end with one line.
 
-Usage: tests/run.py [step or group ...]; without any, all of them.
+Usage: python -m tests.run [step or group ...]; without any, all of them.
 
 Two lanes run side by side: pytest, which takes longer than all else together, is shown as it goes, and the other steps
 run in turn beside it, each shown whole when it has ended. Steps that all belong into one lane just run in turn.
@@ -17,7 +17,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 import threading
 import time
 import traceback
@@ -32,24 +31,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from xml.etree import ElementTree
 
+from release.checkout import CACHE, HOME, ROOT, listed_files, make_copy
+
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-ROOT = Path(__file__).resolve().parent.parent
-CACHE = ROOT / ".cache"
-HOME = CACHE / "home"
-COPY = CACHE / "copy" / "ansible_collections" / "stowage" / "ftp_backup"
+COPIES = CACHE / "copy"
 #: Where the plugins have the name that tests import them by.
 PLUGINS = Path(".collections/ansible_collections/stowage/ftp_backup/plugins")
 
 #: The Pythons that modules promise to run on.
 PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13")
-
-#: What users get; an archive that holds anything else at its top has caught a file of the work on the collection.
-SHIPPED = {
-    *("CHANGELOG.md", "CONTRIBUTING.md", "COPYING", "FILES.json", "LICENSES", "MANIFEST.json", "README.md"),
-    *("changelogs", "docs", "meta", "playbooks", "plugins", "roles"),
-}
 
 
 @dataclass(frozen=True)
@@ -289,30 +281,12 @@ def read_report(report: Path) -> Count:
     return count
 
 
-def listed_files() -> list[Path]:
-    """Return what git knows or would add."""
-    listed = subprocess.run(
-        # A checkout of another user's, as in many containers, is no danger to a mere list.
-        ["git", "-c", f"safe.directory={ROOT}", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    return [ROOT / name for name in sorted(set(filter(None, listed.split("\0"))))]
-
-
-def make_copy() -> Path:
-    """Copy what git knows or would add to a tree that is named as Ansible names collections, and return its place."""
-    shutil.rmtree(COPY, ignore_errors=True)
-    for source in listed_files():
-        target = COPY / source.relative_to(ROOT)
-        if source.is_symlink() or source.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target, follow_symlinks=False)
+def make_own_copy() -> Path:
+    """Lay a clean copy of this checkout where Ansible finds the collection, and return its place."""
+    copy = make_copy(COPIES)
     # ansible-test asks the nearest repository above for its files, and ours ignores the copy.
-    subprocess.run(["git", "init", "--quiet"], cwd=COPY, check=True)
-    return COPY
+    subprocess.run(["git", "init", "--quiet"], cwd=copy, check=True)
+    return copy
 
 
 def find_pythons() -> dict[str, Path]:
@@ -347,7 +321,8 @@ def ansible_lint() -> Count:
 
 def documentation() -> Count:
     HOME.mkdir(parents=True, exist_ok=True)
-    return check("antsibull-docs", "lint-collection-docs", "--plugin-docs", ".", cwd=make_copy(), environment=OWN_HOME)
+    copy = make_own_copy()
+    return check("antsibull-docs", "lint-collection-docs", "--plugin-docs", ".", cwd=copy, environment=OWN_HOME)
 
 
 def shell_scripts() -> Count:
@@ -362,22 +337,22 @@ def changelog() -> Count:
 
 def archive() -> Count:
     """Build what users would install and look at what is in it."""
-    place = CACHE / "build"
-    shutil.rmtree(place, ignore_errors=True)
-    if call("ansible-galaxy", "collection", "build", "--output-path", place, cwd=make_copy()) != 0:
-        return FAILED
-    (built,) = place.iterdir()
-    with tarfile.open(built) as tar:
-        stray = {name.split("/")[0] for name in tar.getnames()} - SHIPPED
-    if stray:
-        say("The archive must not hold these; name them in galaxy.yml's build_ignore:", *sorted(stray))
-    return FAILED if stray else PASSED
+    return check(sys.executable, "-m", "release.archive")
+
+
+def galaxy_importer() -> Count:
+    """Have Galaxy's own importer judge what users would install."""
+    return check(sys.executable, "-m", "release.import_archive")
+
+
+def site() -> Count:
+    """Build the reference and the guides as a site."""
+    return check(sys.executable, "-m", "release.build_site")
 
 
 def types() -> Count:
-    return check(
-        "mypy", PLUGINS, *(name for name in ("tests", "benchmarks", "playbooks") if list(ROOT.glob(f"{name}/**/*.py")))
-    )
+    beside = ("tests", "release", "benchmarks", "playbooks")
+    return check("mypy", PLUGINS, *(name for name in beside if list(ROOT.glob(f"{name}/**/*.py"))))
 
 
 def types_on_hosts() -> Count:
@@ -398,7 +373,7 @@ def sanity() -> Count:
         (pythons / f"python{version}").symlink_to(interpreter.resolve())
     path = os.pathsep.join([str(Path(sys.executable).parent), str(pythons), os.environ["PATH"]])
     environment = {**OWN_HOME, "PATH": path, "PIP_QUIET": "1"}
-    return check("ansible-test", "sanity", "--color", "no", cwd=make_copy(), environment=environment)
+    return check("ansible-test", "sanity", "--color", "no", cwd=make_own_copy(), environment=environment)
 
 
 def write_pip_bootstrap(home: Path) -> None:
@@ -481,6 +456,8 @@ def list_steps() -> Iterator[Step]:
     yield Step("shellcheck", "lint", shell_scripts)
     yield Step("changelog", "lint", changelog)
     yield Step("archive", "lint", archive)
+    yield Step("galaxy-importer", "lint", galaxy_importer)
+    yield Step("site", "lint", site)
     yield Step("mypy", "types", types)
     yield Step(f"mypy-{PYTHONS[0]}", "types", types_on_hosts)
     yield Step("pytest", "units", units)

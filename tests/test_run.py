@@ -18,11 +18,11 @@ from pathlib import Path
 
 import pytest
 
+from release.checkout import ROOT
 from tests import run
 from tests.run import (
     FAILED,
     PASSED,
-    ROOT,
     SKIPPED,
     Commands,
     Count,
