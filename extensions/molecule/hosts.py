@@ -7,7 +7,8 @@ Usage: hosts.py CACHE create NAME…
        hosts.py CACHE destroy NAME…
 
 CACHE is a directory. There lie the image's tree, the key that the hosts let in, and `addresses.json`, which tells where
-each host is. Nothing is fetched but Debian's packages. Names that begin with `plain` or `fleet` get no systemd.
+each host is. Nothing is fetched but Debian's packages. Names that begin with `plain` or `fleet` get no systemd,
+those that begin with `db` have database servers.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "cron", "openssh-server", "python3", "python3-apt"),
     *("ca-certificates", "curl", "iproute2", "openssl", "procps"),
 )
+# What a host has besides whose name begins so.
+MORE_PACKAGES = {"db": ("mariadb-server", "postgresql")}
 # What pure-ftpd and sshd need beyond podman's own list.
 CAPABILITIES = "SYS_NICE,DAC_READ_SEARCH,SYS_CHROOT,AUDIT_WRITE,NET_BIND_SERVICE"
 # podman's own limits are refused where the machine's are lower.
@@ -44,6 +47,11 @@ def said_by(*command: str, given: str | None = None, must: bool = True) -> str:
     return ended.stdout.strip()
 
 
+def packages_of(name: str) -> tuple[str, ...]:
+    """Return the packages that the host *name* has from the beginning."""
+    return sum((more for begin, more in MORE_PACKAGES.items() if name.startswith(begin)), PACKAGES)
+
+
 class Hosts:
     """The containers of one checkout; those of another have other names."""
 
@@ -51,49 +59,51 @@ class Hosts:
         self.cache = cache
         cache.mkdir(parents=True, exist_ok=True)
         self.prefix = f"ftp-backup-{hashlib.sha256(str(cache.resolve()).encode()).hexdigest()[:8]}"
-        made_from = hashlib.sha256(" ".join((SUITE, *PACKAGES)).encode()).hexdigest()[:12]
-        self.image = f"localhost/ftp-backup-host:{made_from}"
         self.key = cache / "key"
         self.addresses = cache / "addresses.json"
 
-    def ensure_image(self) -> None:
-        if not said_by("podman", "images", "--quiet", self.image):
-            print(f"Making {self.image} from Debian's packages.", flush=True)
+    def ensure_image(self, name: str) -> str:
+        """Return the image of the host *name*, made where there is none yet."""
+        packages = packages_of(name)
+        image = f"localhost/ftp-backup-host:{hashlib.sha256(' '.join((SUITE, *packages)).encode()).hexdigest()[:12]}"
+        if not said_by("podman", "images", "--quiet", image):
+            print(f"Making {image} from Debian's packages.", flush=True)
             tree = self.cache / "tree.tar"
-            said_by("mmdebstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(tree))
-            said_by("podman", "import", str(tree), self.image)
+            said_by("mmdebstrap", "--variant=minbase", f"--include={','.join(packages)}", SUITE, str(tree))
+            said_by("podman", "import", str(tree), image)
             tree.unlink()
+        return image
 
     def ensure_key(self) -> None:
         if not self.key.exists():
             said_by("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "molecule", "-f", str(self.key))
 
-    def runtime(self) -> str:
+    def runtime(self, image: str) -> str:
         """Return the runtime that works here: crun refuses cgroups of two versions side by side."""
         for name in ("crun", "runc"):
-            probe = ("podman", "--runtime", name, "run", "--rm", *LIMITS, self.image, "echo", "works")
+            probe = ("podman", "--runtime", name, "run", "--rm", *LIMITS, image, "echo", "works")
             if said_by(*probe, must=False) == "works":
                 return name
         message = "No container can be started, neither by crun nor by runc."
         raise SystemExit(message)
 
     def create(self, names: list[str]) -> None:
-        self.ensure_image()
+        images = {name: self.ensure_image(name) for name in names}
         self.ensure_key()
         self.destroy(names)
-        runtime = self.runtime()
+        runtime = self.runtime(images[names[0]])
         for name in names:
-            self.start(name, runtime)
+            self.start(name, images[name], runtime)
         addresses = self.known()
         for name in names:
             addresses[name] = self.await_start(name)
         self.tell(addresses)
 
-    def start(self, name: str, runtime: str) -> None:
+    def start(self, name: str, image: str, runtime: str) -> None:
         has_systemd = not name.startswith(("plain", "fleet"))
         said_by(
             *("podman", "--runtime", runtime, "run", "--detach", "--name", f"{self.prefix}-{name}", "--hostname", name),
-            *("--systemd", "always" if has_systemd else "false", "--cap-add", CAPABILITIES, *LIMITS, self.image),
+            *("--systemd", "always" if has_systemd else "false", "--cap-add", CAPABILITIES, *LIMITS, image),
             *(("/lib/systemd/systemd",) if has_systemd else WITHOUT_SYSTEMD),
         )
         self.inside(name, "mkdir", "-p", "-m", "700", "/root/.ssh")
