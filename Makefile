@@ -8,7 +8,7 @@ export LC_ALL := C.UTF-8
 
 package := .collections/ansible_collections/stowage/ftp_backup
 
-.PHONY: help demo test lint types units matrix sanity molecule docs format soak bench pins clean
+.PHONY: help demo test lint types units matrix sanity pages molecule docs format soak bench pins clean
 .DEFAULT_GOAL := help
 
 help:  ## Tell what there is
@@ -17,7 +17,7 @@ help:  ## Tell what there is
 demo: .venv/demo.installed $(package)  ## Back up and restore against an FTP server of its own
 	playbooks/demo/run
 
-test: .venv/dev.installed $(package)  ## Run everything that continuous integration runs
+test: .venv/dev.installed .venv/molecule.installed $(package)  ## Run everything that continuous integration runs
 	@python -m tests.run
 
 lint types units matrix sanity: .venv/dev.installed $(package)
@@ -28,6 +28,9 @@ types:   ## Check types: mypy --strict
 units:   ## Run all of pytest on this Python
 matrix:  ## Run the unit tests on the other ones of Python 3.9 to 3.13, as far as they are there
 sanity:  ## Run ansible-test sanity in a clean copy
+
+pages: .venv/dev.installed .venv/molecule.installed $(package)  ## Run every block of the documentation on hosts of their own (root, on Debian)
+	@python -m tests.run pages
 
 molecule: .venv/dev.installed .venv/molecule.installed $(package)  ## Run the roles on hosts of their own (root, on Debian)
 	@python -m tests.run molecule

@@ -86,6 +86,9 @@ class Result:
         return "FAILED" if self.count.failed else "ok" if self.count.passed else "SKIPPED"
 
 
+#: What runs the pages of the documentation.
+PAGES = "tests/documentation/test_pages.py"
+
 #: The group that has a lane of its own when others run as well.
 LONGEST = "units"
 
@@ -387,7 +390,14 @@ def write_pip_bootstrap(home: Path) -> None:
 
 def units() -> Count:
     """Run all of pytest by two workers, for the half of its time it waits; a file is one worker's, with its servers."""
-    return pytest(sys.executable, "pytest", "--numprocesses=2", "--dist=loadfile")
+    return pytest(sys.executable, "pytest", "--numprocesses=2", "--dist=loadfile", f"--ignore={PAGES}")
+
+
+def pages() -> Count:
+    """Run what stands in the pages of the documentation, on hosts of their own, which take root and podman."""
+    # Nothing that pytest keeps is shared with the pytest that may run beside this one.
+    cache = f"--override-ini=cache_dir={CACHE / 'pytest-pages'}"
+    return pytest(sys.executable, "pages", "--numprocesses=0", cache, PAGES)
 
 
 def matrix(version: str) -> Count:
@@ -466,6 +476,7 @@ def list_steps() -> Iterator[Step]:
         if version != own:
             yield Step(f"units-{version}", "matrix", partial(matrix, version))
     yield Step("ansible-test", "sanity", sanity)
+    yield Step("pages", "pages", pages)
 
 
 def list_steps_on_hosts() -> Iterator[Step]:
