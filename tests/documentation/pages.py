@@ -343,8 +343,19 @@ def _refuse_commands(block: Block) -> None:
 
 
 def list_unplayed(examples: Sequence[str], pages: Sequence[Page]) -> list[str]:
-    """Return those of the playbooks *examples* (their texts) that no page plays as they stand there."""
-    played = [
-        _load(deed.text) for page in pages for deed in page.deeds if isinstance(deed, Play) and deed.fails is None
-    ]
+    """Return those of the playbooks *examples* (their texts) that no page plays as they stand there.
+
+    A page plays what it shows as a playbook, and what it writes as a file that one of its commands names.
+    """
+    played = [_load(text) for page in pages for text in _played_by(page)]
     return [example for example in examples if _load(example) not in played]
+
+
+def _played_by(page: Page) -> Iterator[str]:
+    consoles = [deed for deed in page.deeds if isinstance(deed, Console) and deed.fails is None]
+    words = {word for console in consoles for command in console.commands for word in command.command.split()}
+    for deed in page.deeds:
+        if isinstance(deed, Play) and deed.fails is None:
+            yield deed.text
+        elif isinstance(deed, WriteFile) and deed.name.endswith((".yml", ".yaml")) and deed.name in words:
+            yield deed.text
