@@ -354,8 +354,6 @@ def list_unplayed(examples: Sequence[str], pages: Sequence[Page]) -> list[str]:
 def _played_by(page: Page) -> Iterator[str]:
     consoles = [deed for deed in page.deeds if isinstance(deed, Console) and deed.fails is None]
     words = {word for console in consoles for command in console.commands for word in command.command.split()}
-    for deed in page.deeds:
-        if isinstance(deed, Play) and deed.fails is None:
-            yield deed.text
-        elif isinstance(deed, WriteFile) and deed.name.endswith((".yml", ".yaml")) and deed.name in words:
-            yield deed.text
+    yield from (deed.text for deed in page.deeds if isinstance(deed, Play) and deed.fails is None)
+    files = (deed for deed in page.deeds if isinstance(deed, WriteFile))
+    yield from (file.text for file in files if file.name.endswith((".yml", ".yaml")) and file.name in words)
