@@ -9,6 +9,7 @@ import sys
 import typing as t
 
 from ..errors import BackupError, LocalError, UsageError
+from ..stopping import StoppedError, stoppable
 from . import results
 from .arguments import HelpAskedFor, directories_of, parsed, wants_json
 from .deeds import Call, back_up, bring_back, check_what_is_stored, make_index_anew
@@ -16,14 +17,13 @@ from .failures import tell_failure
 from .listing import find, list_what_there_is, show_overview
 from .scheduled import run_scheduled
 from .settings import read_job, read_reindexing, read_settings
-from .stopping import StoppedError, stoppable
 from .terminal import PROGRAM, standard_terminal
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from .stopping import Stopper
+    from ..stopping import Stopper
     from .terminal import Terminal
 
 Declaration = t.TypeVar("Declaration")

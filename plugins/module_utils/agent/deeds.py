@@ -15,19 +15,19 @@ from ..native.entries import parse_time
 from ..options import backup, reindex, restore, verify
 from ..progress import FINISHING, PRUNING
 from ..registry import FileRegistry
+from ..stopping import StoppedError
 from . import results
 from .progress_bar import watched
 from .settings import Declarations
-from .stopping import StoppedError
 
 if t.TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
 
     from ..progress import Progress
+    from ..stopping import Stopper
     from .results import Result
     from .settings import BackupJob, Directories
-    from .stopping import Stopper
     from .terminal import Terminal
 
 _FILES = "files"

@@ -18,6 +18,7 @@ from dataclasses import replace
 from ..errors import BackupError
 from ..native.entries import parse_time
 from ..native.names import slug
+from ..stopping import StoppedError
 from . import results
 from .deeds import run_backup, run_reindex
 from .listing import asked_of
@@ -25,7 +26,6 @@ from .metrics import write_metrics
 from .ping import Ping, send
 from .runs import BACKUP, REINDEX, Point, Run, Runs
 from .settings import JOBS, REINDEXES
-from .stopping import StoppedError
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -15,10 +15,10 @@ import pytest
 
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.agent.deeds import Call
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.agent.settings import Directories
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.agent.stopping import StoppedError, Stopper
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.agent.terminal import Terminal
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import LocalError
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.progress import FINISHING, PRUNING, UPLOADING
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.stopping import StoppedError, Stopper
 
 if t.TYPE_CHECKING:
     from ansible_collections.stowage.ftp_backup.plugins.module_utils.agent.results import Result

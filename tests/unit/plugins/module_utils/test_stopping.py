@@ -13,7 +13,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.agent.stopping import StoppedError, stoppable
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.stopping import StoppedError, stoppable
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_way_out_that_leads_nowhere_is_given_up() -> None:
     program = f"""
 import os, signal, sys, threading
 sys.path[:0] = {sys.path!r}
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.agent import stopping
+from ansible_collections.stowage.ftp_backup.plugins.module_utils import stopping
 stopping._LONGEST = 1
 with stopping.stoppable():
     try:
