@@ -5,16 +5,29 @@
 
 from __future__ import annotations
 
+import json
+import os
 import typing as t
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
 
 from .errors import BackupError
+from .progress import SILENT
+from .status_file import VARIABLE, status_kept
+from .stopping import StoppedError, remains, stoppable
+from .watching import Remembering
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from ansible.module_utils.basic import AnsibleModule
 
     from .outcome import Outcome
+    from .progress import Progress
+
+_STDOUT = 1
 
 
 def run(module: AnsibleModule, action: Callable[[], Outcome]) -> t.NoReturn:
@@ -22,9 +35,54 @@ def run(module: AnsibleModule, action: Callable[[], Outcome]) -> t.NoReturn:
     try:
         outcome = action()
     except BackupError as error:
-        failure = {"kind": error.kind, **error.details()}
-        module.fail_json(msg=str(_sendable(str(error))), failure=_sendable(failure))
+        _fail(module, error)
+    _exit(module, outcome)
 
+
+def run_watched(module: AnsibleModule, command: str, action: Callable[..., Outcome]) -> t.NoReturn:
+    """Call *action* with a ``progress`` that whoever started this module may look at, and end the module as run does.
+
+    Signals end it cleanly; *command* is what the command ``ftp-backup`` calls such a run.
+    """
+    with stoppable(partial(_give_up, command)) as stopper:
+        phase = ""
+        try:
+            with _watched() as watched:
+                progress = Remembering(watched)
+                try:
+                    outcome = action(progress=progress)
+                finally:
+                    phase = progress.phase
+        except BackupError as error:
+            if stopper.stopped is None:
+                _fail(module, error)
+            _fail_stopped(module, stopper.stopped, remains(command, phase))
+        except StoppedError as stopped:
+            _fail_stopped(module, stopped, remains(command, phase))
+    _exit(module, outcome)
+
+
+def _watched() -> AbstractContextManager[Progress]:
+    directory = os.environ.pop(VARIABLE, "")
+    return status_kept(Path(directory)) if directory else nullcontext(SILENT)
+
+
+def _fail(module: AnsibleModule, error: BackupError) -> t.NoReturn:
+    failure = {"kind": error.kind, **error.details()}
+    module.fail_json(msg=str(_sendable(str(error))), failure=_sendable(failure))
+
+
+def _fail_stopped(module: AnsibleModule, stopped: StoppedError, remaining: str) -> t.NoReturn:
+    module.fail_json(msg=f"{stopped.words}. {remaining}", failure={"kind": "stopped"})
+
+
+def _give_up(command: str, sentence: str) -> None:
+    """Write the result of a module that is about to end in the middle of something, where it cannot be asked to."""
+    told = f"The {command} was stopped, but {sentence} Its lock on the storage stays until it counts as stale."
+    os.write(_STDOUT, json.dumps({"failed": True, "msg": told, "failure": {"kind": "stopped"}}).encode("ascii"))
+
+
+def _exit(module: AnsibleModule, outcome: Outcome) -> t.NoReturn:
     for warning in outcome.warnings:
         module.warn(str(_sendable(warning)))
     result: dict[str, object] = {**outcome.values, "changed": outcome.changed}

@@ -45,9 +45,10 @@ class Spec:
     mutually_exclusive: Sequence[Sequence[str]] = ()
     required_by: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
-    def for_module(self) -> dict[str, t.Any]:
-        """Return it as arguments of AnsibleModule, which may change them."""
-        return deepcopy({"argument_spec": dict(self.options), **{rule: getattr(self, rule) for rule in _RULES}})
+    def for_module(self, more: Mapping[str, Option] | None = None) -> dict[str, t.Any]:
+        """Return it as arguments of AnsibleModule, which may change them; *more* are options of the module alone."""
+        options = {**self.options, **(more or {})}
+        return deepcopy({"argument_spec": options, **{rule: getattr(self, rule) for rule in _RULES}})
 
     def checked(self, values: Mapping[str, object]) -> dict[str, t.Any]:
         """Return all options with their values or defaults, each of its type.

@@ -18,12 +18,25 @@ import threading
 import typing as t
 from contextlib import contextmanager, suppress
 
+from .progress import FINISHING, PRUNING
+
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _STDERR = 2
 _LONGEST = 60  # seconds for the way out
+_RESUMED = {
+    "backup": "The next run goes on from the last checkpoint, if there is one; older restore points are as they were.",
+    "restore": "Every file that was restored is whole; the same command again goes on from there.",
+    "reindex": "The index is as it was.",
+    "verify": "The next verification goes on from there.",
+}
+_MADE = "The restore point was made; older ones that were to go may still be there, until the next run."
+_PERHAPS = (
+    "The restore point was about to come into being, so it may be there already: reindex tells. The next run goes on"
+    " from where this one was; older restore points are as they were."
+)
 _PATIENCE = b"\nftp-backup: the run is ending already; once more ends it at once, and leaves its lock on the storage.\n"
 
 
@@ -43,6 +56,13 @@ class StoppedError(KeyboardInterrupt):
     def words(self) -> str:
         """What has happened, as the beginning of a sentence."""
         return "Interrupted" if self.number == signal.SIGINT else f"Stopped by {signal.Signals(self.number).name}"
+
+
+def remains(command: str, phase: str) -> str:
+    """Return what is left of a run of *command* that was stopped in *phase*, in a sentence or two."""
+    if command == "backup" and phase in (FINISHING, PRUNING):
+        return _MADE if phase == PRUNING else _PERHAPS
+    return _RESUMED[command]
 
 
 class _Limit:
@@ -71,14 +91,22 @@ class _Limit:
         if not os.read(self._hears, 1) or select.select([self._hears], [], [], _LONGEST)[0]:
             return
         with suppress(OSError):
-            os.write(_STDERR, f"\nftp-backup: the run did not end within {_LONGEST} s, and is given up.\n".encode())
+            self._stopper.give_up(f"the run did not end within {_LONGEST} s, and is given up.")
         os._exit(self._stopper.stopped.exit_code if self._stopper.stopped is not None else 1)
 
 
-class Stopper:
-    """Takes the signals that end a program; *stopped* is what the first one raised."""
+def _say(sentence: str) -> None:
+    os.write(_STDERR, f"\nftp-backup: {sentence}\n".encode())
 
-    def __init__(self) -> None:
+
+class Stopper:
+    """Takes the signals that end a program; *stopped* is what the first one raised.
+
+    *give_up* is told why this process is about to end in the middle of its way out.
+    """
+
+    def __init__(self, give_up: Callable[[str], None] = _say) -> None:
+        self.give_up = give_up
         self.stopped: StoppedError | None = None
         self.limit: _Limit | None = None
         self._count = 0
@@ -99,9 +127,9 @@ class Stopper:
 
 
 @contextmanager
-def stoppable() -> Iterator[Stopper]:
+def stoppable(give_up: Callable[[str], None] = _say) -> Iterator[Stopper]:
     """Have signals end the block; one that whoever started us ignores, as nohup does, stays ignored."""
-    stopper = Stopper()
+    stopper = Stopper(give_up)
     stopper.limit = limit = _Limit(stopper)
     before = {}
     try:

@@ -13,7 +13,7 @@ import threading
 import typing as t
 from collections import deque
 
-from .words import printable, size_text, span_text
+from .words import counted, printable, size_text, span_text
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +61,7 @@ class Pace:
 def facts_of(now: Now, rate: float | None) -> list[str]:
     """Return what is known in numbers: bytes, rate and the time that is left, or entries where no bytes count."""
     if not (now.done or now.total):
-        return [f"{now.entries:,} entries"] if now.entries else []
+        return [counted(now.entries, "entry", "entries")] if now.entries else []
     facts = [size_text(now.done) if now.total is None else f"{size_text(now.done)} of {size_text(now.total)}"]
     if rate:
         facts.append(f"{size_text(int(rate))}/s")

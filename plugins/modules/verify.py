@@ -25,6 +25,7 @@ description:
 extends_documentation_fragment:
   - stowage.ftp_backup.attributes
   - stowage.ftp_backup.state
+  - stowage.ftp_backup.watched
   - stowage.ftp_backup.job
 attributes:
   check_mode:
@@ -232,15 +233,18 @@ failure:
     kind: unreachable
 """
 
+from functools import partial
+
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.module import run
+from ..module_utils.module import run_watched
+from ..module_utils.options.shared import WATCHED_OPTIONS
 from ..module_utils.options.verify import SPEC, perform
 
 
 def main() -> None:
-    module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
-    run(module, lambda: perform(module.params, check_mode=module.check_mode))
+    module = AnsibleModule(**SPEC.for_module(WATCHED_OPTIONS), supports_check_mode=True)
+    run_watched(module, "verify", partial(perform, module.params, check_mode=module.check_mode))
 
 
 if __name__ == "__main__":

@@ -13,9 +13,8 @@ from datetime import datetime, timezone
 from ..errors import BackupError, UsageError
 from ..native.entries import parse_time
 from ..options import backup, reindex, restore, verify
-from ..progress import FINISHING, PRUNING
 from ..registry import FileRegistry
-from ..stopping import StoppedError
+from ..stopping import StoppedError, remains
 from . import results
 from .progress_bar import watched
 from .settings import Declarations
@@ -31,17 +30,6 @@ if t.TYPE_CHECKING:
     from .terminal import Terminal
 
 _FILES = "files"
-_RESUMED = {
-    "backup": "The next run goes on from the last checkpoint, if there is one; older restore points are as they were.",
-    "restore": "Every file that was restored is whole; the same command again goes on from there.",
-    "reindex": "The index is as it was.",
-    "verify": "The next verification goes on from there.",
-}
-_MADE = "The restore point was made; older ones that were to go may still be there, until the next run."
-_PERHAPS = (
-    "The restore point was about to come into being, so it may be there already: reindex tells. The next run goes on"
-    " from where this one was; older restore points are as they were."
-)
 
 
 @dataclass(frozen=True)
@@ -72,9 +60,9 @@ class Call:
         except BackupError as error:
             if self.stopper.stopped is None:
                 return results.of_error(error)
-            raise StoppedRunError(self.stopper.stopped.number, title, _remains(command, phase)) from error
+            raise StoppedRunError(self.stopper.stopped.number, title, remains(command, phase)) from error
         except StoppedError as stopped:
-            raise StoppedRunError(stopped.number, title, _remains(command, phase)) from stopped
+            raise StoppedRunError(stopped.number, title, remains(command, phase)) from stopped
 
     def tell(self, result: Result, title: str = "") -> None:
         """Tell the warnings and the summary, or the error, of a run; *title* is said before an error."""
@@ -97,12 +85,6 @@ class StoppedRunError(StoppedError):
     @property
     def words(self) -> str:
         return f"{self._title}: {super().words}. {self._remains}".rstrip()
-
-
-def _remains(command: str, phase: str) -> str:
-    if command == "backup" and phase in (FINISHING, PRUNING):
-        return _MADE if phase == PRUNING else _PERHAPS
-    return _RESUMED[command]
 
 
 def _age(created: str) -> float:

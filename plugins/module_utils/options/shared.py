@@ -28,6 +28,8 @@ JOB_OPTIONS: dict[str, Option] = {
     "destination": {"type": "str", "required": True},
     "client": {"type": "str"},
 }
+#: Of the modules that can be watched while they run; they are for the controller, and a file on the host has none.
+WATCHED_OPTIONS: dict[str, Option] = {"progress": {"type": "bool", "default": True}}
 LOGIN_OPTIONS: dict[str, Option] = {
     "host": {"type": "str"},
     "port": {"type": "int"},

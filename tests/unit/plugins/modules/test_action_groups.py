@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.plugins.modules.specs import MODULES
+from tests.unit.plugins.modules.specs import MODULES, spec_of
 
 yaml = pytest.importorskip("yaml", reason="PyYAML is not installed, so no metadata could be read")
 
@@ -29,13 +29,20 @@ def test_all_modules_are_tested() -> None:
     assert sorted(MODULES) == sorted(path.stem for path in _ROOT.glob("plugins/modules/*.py"))
 
 
-def test_every_module_stands_in_the_action_groups_whose_options_it_has() -> None:
+def test_every_module_stands_in_the_action_groups_whose_options_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
     groups = _read("meta/runtime.yml")["action_groups"]
 
     assert {name: sorted(modules) for name, modules in groups.items()} == {
         "all": sorted(MODULES),
         "data": sorted(set(MODULES) - _WITHOUT_A_DESTINATION),
+        "watched": [name for name in sorted(MODULES) if "progress" in spec_of(name, monkeypatch)["argument_spec"]],
     }
+
+
+def test_every_module_that_can_be_watched_has_an_action() -> None:
+    watched = _read("meta/runtime.yml")["action_groups"]["watched"]
+
+    assert sorted(path.stem for path in _ROOT.glob("plugins/action/*.py")) == watched
 
 
 def test_what_a_playbook_names_beside_it_is_shipped_with_it() -> None:
