@@ -75,6 +75,7 @@ from {entry} import {function}  # noqa: E402
 
 sys.exit({function}(sys.argv[1:]))
 """
+_TITLE = "the command on this host"
 _SHEBANG_LENGTH = 127
 _PATIENCE = 60.0
 
@@ -173,7 +174,7 @@ def ensure_present(
             if found_command != wanted_command:
                 _replace(agent.command, lambda aside: _write(aside, script.encode("utf-8"), 0o755))
             _tidy(agent)
-    return Outcome(changed, _values(agent), before, after, _warnings(in_use))
+    return Outcome(changed, _values(agent), _lines(before), _lines(after), _warnings(in_use), _TITLE)
 
 
 def ensure_absent(agent: Agent, *, check_mode: bool) -> Outcome:
@@ -195,7 +196,11 @@ def ensure_absent(agent: Agent, *, check_mode: bool) -> Outcome:
             _lock(agent).unlink(missing_ok=True)
             with suppress(OSError):  # what else is in there is not ours
                 agent.library_directory.rmdir()
-    return Outcome(bool(before), _values(agent), before, {})
+    return Outcome(bool(before), _values(agent), _lines(before), (), title=_TITLE)
+
+
+def _lines(facts: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(f"{path}: {fact}" for path, fact in sorted(facts.items()))
 
 
 def _check(agent: Agent) -> None:

@@ -17,14 +17,16 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from . import scan
+from . import foresight, scan
 from .basis import Basis, Problems
+from .changes import Counts
 from .commands import Command, Commands
 from .connections import open_storage, reported
 from .copying import Copy, Manner, changes
 from .dumping import Dumping, dumps_of, left_by
 from .dumps import DumpPlan, Source, plan_dumps
 from .errors import BackupError, CommandError, DamageError, LockedError, PartialError, ShrunkError, UsageError
+from .foresight import Against, Review
 from .ignore import IgnoreRules
 from .jobs import Job, Known, OpenJob, candidates_of
 from .moving import Emptying
@@ -42,10 +44,11 @@ from .registry import NAME_LIMIT, DestinationState, Host, LivingRuns, check_name
 from .results import PROBLEMS_SHOWN, describe, described_header
 from .retention import DEFAULT_LAST, Candidate, Policy, Slot, Verdict, choose_slot, plan_policy, plan_ring
 from .side_by_side import both
+from .sparse import content_size
 from .version import VERSION
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from .jobs import Holding
     from .native.entries import Entry, Trailer
@@ -192,6 +195,7 @@ class _Run:
         self._open = OpenJob(job, storage)
         self._problems = Problems()
         self._has_left_something = False
+        self._reason = ""
         self._manner = Manner(
             compression=request.compression,
             checksum=request.checksum,
@@ -207,20 +211,35 @@ class _Run:
     # -- looking
 
     def _fresh(self, known: Known) -> ReadPoint | None:
-        """Return the latest restore point if it makes another one unnecessary."""
+        """Return the latest restore point if it makes another one unnecessary, and keep the reason in any case."""
+        started, max_age = self._job.started, self._request.max_age
         if self._request.force:
+            self._reason = foresight.FORCED
             return None
-        oldest = self._job.started - self._request.max_age
-        for point in reversed(known.points):
-            is_wanted = point.trailer.complete and point.header.definition == self._request.definition
-            if is_wanted and oldest < point.header.started <= self._job.started:
-                return point if self._has_its_volumes(point, known.listing) else None
+        complete = [point for point in known.points if point.trailer.complete]
+        alike = [point for point in complete if point.header.definition == self._request.definition]
+        oldest = started - max_age
+        for point in reversed(alike):
+            if oldest < point.header.started <= started:
+                if self._has_its_volumes(point, known.listing):
+                    self._reason = foresight.why_fresh(point.header, started, max_age)
+                    return point
+                return None
+        if alike:
+            self._reason = foresight.why_stale(alike[-1].header, started, max_age)
+        elif complete:
+            newest = complete[-1].header
+            self._reason = foresight.why_redefined(newest, self._request.paths, self._request.rules)
+        else:
+            self._reason = foresight.NONE_COMPLETE if known.points or known.damaged else foresight.FIRST
         return None
 
     def _has_its_volumes(self, point: ReadPoint, listing: PointListing) -> bool:
         pool = self._job.directory / point.pool
         condition = commit.condition_of(self._storage, pool, [point], listing, self._warnings.append)
         absent = sorted(condition.absent)
+        if condition:
+            self._reason = f"healing: content of the newest complete one, {point.header.run}, is damaged or missing"
         if absent:
             self._warnings.append(
                 f"The restore point {point.header.run} lacks {len(absent)} of its volumes on the storage, the first is"
@@ -348,6 +367,7 @@ class _Run:
             fresh = self._fresh(known)
             if fresh is not None:
                 return self._as_it_is(known, fresh, is_foreign=self._open.is_foreign(found))
+            known = self._open.without_noted(known)
             return self._foretold(known, self._slot(known), Path(scratch))
 
     def _foretold(self, known: Known, slot: Slot, scratch: Path) -> Outcome:
@@ -356,19 +376,56 @@ class _Run:
         checkpoints = [point for point in known.checkpoints if point.pool == slot.pool]
         basis = self._basis(known, slot, checkpoints)
         header = self._header(known.listing.next_seq, slot.pool)
-        entries = size = to_send = 0
+        counts = Counts()
+        scanned = self._scanned(header, basis, counts)
+        dumped = self._dumps_counted(plan, basis, counts)
+        entries, size = scanned[0] + dumped[0], scanned[1] + dumped[1]
+        self._require_size(known, entries, size)
+        against = self._against(basis)
+        is_complete = not self._problems.count
+        point = {
+            **described_header(header),
+            "complete": is_complete,
+            "entries": entries,
+            "bytes": size,
+            "bytes_sent": counts.size,
+            "duration": 0.0,
+            "problems": self._shown_problems(),
+        }
+        new = Candidate(header.seq, slot.pool, is_complete=is_complete, is_protected=False, created=self._job.started)
+        verdicts = self._verdicts(known.points, new)
+        gone = _losing(verdicts) if not known.damaged else set()
+        changed = foresight.shown_changes(counts, against)
+        summary = (
+            foresight.told_place(header.seq, slot, known.point(slot.base), self._reason, would=True),
+            *foresight.told_changes(changed, against),
+            foresight.told_estimate(counts.size),
+            *foresight.told_databases(plan),
+            *foresight.told_gone(len(gone), would=True),
+        )
+        outcome = self._changed_outcome(known, verdicts, gone, header, point, changed, summary)
+        self._require_complete(header.run)
+        return outcome
+
+    def _scanned(self, header: Header, basis: Basis, counts: Counts) -> tuple[int, int]:
+        """Return how many entries the tree will give, and how large they are; *counts* learns what has changed."""
+        entries = size = 0
         linked: set[str] = set()
         meter = Meter(self._progress, SCANNING)
-        for change in changes(self._open, self._roots, header, basis, self._problems, checksum=False):
+        seen = changes(self._open, self._roots, header, basis, self._problems, checksum=False, counts=counts)
+        for change in seen:
             meter.add(entries=1)
             found, base = change.found, change.base
-            if found is None or not (change.is_same or self._can_be_read(found)):
-                if base is None:
+            if found is not None and not (change.is_same or self._can_be_read(found)):
+                stays = base is not None and not basis.condition.has_lost(base)
+                counts.lose(change, stays=stays)
+                if not stays:
                     continue
-                entries += 1  # it stays as it was read last
-                size += base.size if base.kind == FILE else 0
-                continue
+                found = None
             entries += 1
+            if found is None:  # it stays as it was read last
+                size += base.size if base is not None and base.kind == FILE else 0
+                continue
             if found.status is None or found.kind != FILE:
                 continue
             if found.status.st_nlink > 1:
@@ -377,31 +434,22 @@ class _Run:
                     continue
                 linked.add(inode)
             size += found.status.st_size
-            to_send += 0 if change.is_same else found.status.st_size
-        for dump in plan.dumps:
-            entries += 1
-            size += dump.size
-            to_send += dump.size
+            counts.size += 0 if change.is_same else content_size(found.status)
         meter.finish()
-        for base in self._missed(plan, basis):
-            entries += 1
-            size += base.size
-        self._require_size(known, entries, size)
-        is_complete = not self._problems.count
-        point = {
-            **described_header(header),
-            "complete": is_complete,
-            "entries": entries,
-            "bytes": size,
-            "bytes_sent": to_send,
-            "duration": 0.0,
-            "problems": self._shown_problems(),
-        }
-        new = Candidate(header.seq, slot.pool, is_complete=is_complete, is_protected=False, created=self._job.started)
-        verdicts = self._verdicts(known.points, new)
-        outcome = self._changed_outcome(known, verdicts, _losing(verdicts) if not known.damaged else set(), point)
-        self._require_complete(header.run)
-        return outcome
+        return entries, size
+
+    def _dumps_counted(self, plan: DumpPlan, basis: Basis, counts: Counts) -> tuple[int, int]:
+        """Return how many dumps there will be, and how large they are by their servers."""
+        if not (plan.dumps or plan.missed):
+            return 0, 0
+        bases = dumps_of(self._open, basis)
+        for dump in plan.dumps:
+            counts.count_dump(bases.get(dump.path), dump.size)
+        missed = list(self._missed(plan, bases, basis.condition))
+        for base in missed:
+            counts.count_dump(base, None)
+        sizes = [*(dump.size for dump in plan.dumps), *(base.size for base in missed)]
+        return len(sizes), sum(sizes)
 
     def _paths_by_now(self) -> list[str]:
         """Return the paths as far as they can be looked at without pre_commands, which are not run in check mode."""
@@ -411,14 +459,19 @@ class _Run:
         self._warnings.append("pre_commands are not run in check mode: what they would make is not foretold.")
         return there
 
-    def _missed(self, plan: DumpPlan, basis: Basis) -> Iterator[Entry]:
-        """Note which dumps cannot be had, and yield what stays of them from the last time."""
-        if not plan.missed:
-            return
-        bases = dumps_of(self._open, basis)
+    def _against(self, basis: Basis) -> Against:
+        """Return what the run compares the tree with."""
+        base = next((point for point in basis.manifests if not point.is_checkpoint), None)
+        return Against(base, resumes=any(point.is_checkpoint for point in basis.manifests))
+
+    def _missed(self, plan: DumpPlan, bases: Mapping[bytes, Entry], condition: Condition) -> Iterator[Entry]:
+        """Note which dumps cannot be had, and yield what stays of them from the last time, which *bases* are."""
+        planned = {dump.path for dump in plan.dumps}
+        left: set[bytes] = set()
         for missed in plan.missed:
             self._problems.note(missed.place, missed.problem)
-            yield from (bases[path] for path in left_by(missed, bases))
+            left.update(left_by(missed, bases))
+        yield from (bases[path] for path in left - planned if not condition.has_lost(bases[path]))
 
     def _can_be_read(self, found: scan.Found) -> bool:
         """Tell whether the content of what was *found* can be had, and note it if not."""
@@ -434,22 +487,49 @@ class _Run:
 
     def _as_it_is(self, known: Known, fresh: ReadPoint, *, is_foreign: bool) -> Outcome:
         """Return the outcome of a run that makes no restore point; all it may change is whose job it is."""
-        shown = _shown_points(known.points, self._verdicts(known.points))
-        before, after = dict(shown), dict(shown)
+        reasons = foresight.reasons_of(self._verdicts(known.points), set(), foresight.NONE_MADE)
+        review = self._review(known, reasons, set())
+        before, after = review.lines()
         if is_foreign:
-            before["job"], after["job"] = "another host's", "this host's"
-        values = {"point": describe(fresh), "pruned": []}
-        return Outcome(is_foreign, values, before, after, warnings=tuple(self._warnings))
+            before.insert(0, "the job is another host's")
+            after.insert(0, "the job is this host's")
+        values = {
+            "point": describe(fresh),
+            "reason": self._reason,
+            "changes": foresight.no_changes(fresh.header),
+            "pruned": [],
+            "kept": review.kept(),
+        }
+        return Outcome(
+            is_foreign,
+            values,
+            tuple(before),
+            tuple(after),
+            tuple(self._warnings),
+            title=foresight.points_title(self._job),
+            summary=(f"No restore point is made: {self._reason}.",),
+        )
+
+    def _review(self, known: Known, reasons: dict[int, str], gone: t.AbstractSet[int]) -> Review:
+        definition, broken = self._request.definition, known.listing.broken_pools
+        return Review(known.listing.points, known.points, reasons, gone, definition, broken)
 
     def _changed_outcome(
-        self, known: Known, verdicts: list[Verdict], gone: set[int], point: dict[str, t.Any]
+        self,
+        known: Known,
+        verdicts: list[Verdict],
+        gone: set[int],
+        header: Header,
+        point: dict[str, t.Any],
+        changed: dict[str, t.Any],
+        summary: Sequence[str],
+        why_all_stay: str = foresight.NOTHING_GOES,
     ) -> Outcome:
-        reasons = {verdict.seq: verdict for verdict in verdicts}
-        doomed = [p for p in known.points if p.seq in gone]
-        pruned = [{"id": p.header.run, "seq": p.seq, "reason": reasons[p.seq].reason} for p in doomed]
-        before = _shown_points(known.points, verdicts)
-        after = _shown_points([p for p in known.points if p not in doomed], verdicts)
-        after[f"{point['seq']:06d} {point['id']}"] = f"{point['pool']}: {reasons[point['seq']].reason}"
+        reasons = foresight.reasons_of(verdicts, gone, why_all_stay)
+        review = self._review(known, reasons, gone)
+        pruned = [{"id": p.header.run, "seq": p.seq, "reason": reasons[p.seq]} for p in known.points if p.seq in gone]
+        before, after = review.lines()
+        after.append(foresight.new_line(header, point["bytes"], self._reason, is_complete=point["complete"]))
         futile = IgnoreRules(self._request.rules.exclude).futile
         if futile:
             self._warnings.append(f"Of exclude, {futile[0]!r} can match nothing, as in a .gitignore.")
@@ -457,8 +537,22 @@ class _Run:
             self._warnings.append("Of retention, only last applies to an incremental job.")
         if self._problems.count:
             self._warnings.append(f"The restore point of {self._request.job!r} is partial: {self._told_problems()}")
-        values = {"point": point, "pruned": pruned}
-        return Outcome(changed=True, values=values, before=before, after=after, warnings=tuple(self._warnings))
+        values = {
+            "point": point,
+            "reason": self._reason,
+            "changes": changed,
+            "pruned": pruned,
+            "kept": review.kept(),
+        }
+        return Outcome(
+            changed=True,
+            values=values,
+            before=tuple(before),
+            after=tuple(after),
+            warnings=tuple(self._warnings),
+            title=foresight.points_title(self._job),
+            summary=tuple(summary),
+        )
 
     def _told_problems(self) -> str:
         first = self._problems.first[0]
@@ -572,7 +666,8 @@ class _Run:
                 raise
             new = copy.publish(partial(lock.prove, _UNTOUCHED))
             commands.tell_made(f"The restore point {self._job.run} was made all the same.")
-            outcome = self._prune(known, new, checkpoints, lock, basis.condition, table, began)
+            told = (foresight.shown_changes(copy.counts, self._against(basis)), slot, self._against(basis))
+            outcome = self._prune(known, new, checkpoints, lock, basis.condition, table, began, told)
         return outcome, is_clean
 
     @contextmanager
@@ -593,12 +688,14 @@ class _Run:
         condition: Condition,
         table: ContentTable | None,
         began: float,
+        told: tuple[dict[str, t.Any], Slot, Against],
     ) -> Outcome:
         points = [*known.points, new]
         verdicts = self._verdicts(known.points, *candidates_of([new]))
         gone = _losing(verdicts)
         is_noted = new.pool in known.listing.broken_pools
         may_delete = self._may_delete(known, lock, is_needed=bool(gone or checkpoints or condition or is_noted))
+        why_all_stay = foresight.NOTHING_GOES if known.damaged else foresight.LOCK_LOST
         if not may_delete:
             gone = set()
         kept = [point for point in points if point.seq not in gone]
@@ -612,7 +709,14 @@ class _Run:
         point = describe(new)
         point["bytes_sent"] = self._storage.bytes_sent
         point["duration"] = round(time.monotonic() - began, 3)
-        return self._changed_outcome(known, verdicts, gone, point)
+        changed, slot, against = told
+        summary = (
+            foresight.told_place(new.seq, slot, known.point(slot.base), self._reason, would=False),
+            *foresight.told_changes(changed, against),
+            foresight.told_sent(changed["bytes"], point["bytes_sent"]),
+            *foresight.told_gone(len(gone), would=False),
+        )
+        return self._changed_outcome(known, verdicts, gone, new.header, point, changed, summary, why_all_stay)
 
     def _removed(
         self,
@@ -691,8 +795,3 @@ class _Run:
 
 def _losing(verdicts: t.Iterable[Verdict]) -> set[int]:
     return {verdict.seq for verdict in verdicts if not verdict.stays}
-
-
-def _shown_points(points: t.Iterable[ReadPoint], verdicts: t.Iterable[Verdict]) -> dict[str, str]:
-    reasons = {verdict.seq: verdict.reason for verdict in verdicts}
-    return {f"{p.seq:06d} {p.header.run}": f"{p.pool}: {reasons[p.seq]}" for p in points}

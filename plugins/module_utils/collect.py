@@ -12,12 +12,13 @@ import stat
 import typing as t
 from collections import deque
 
+from .changes import AS_IT_WAS, Counts
 from .copy_meter import CopyMeter
 from .native.cuts import MAX_SEGMENT, Cutter
 from .native.entries import FILE, HARD_LINK, Entry, Place, digest_of_segments
 from .native.volumes import PendingPlace
 from .scan import Found, entry_of, entry_of_open, inode_of, open_found, told
-from .sparse import extents_of, may_be_sparse, reader_of
+from .sparse import content_size, extents_of, may_be_sparse, reader_of
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +53,7 @@ class Collector:
     """Turns changes into entries, in order; *write* gets each once the places of its content are known.
 
     With a *table*, content that it knows is not packed, wherever it stood; without, what its path had before is not.
-    *meter* is told what is taken in, and what must be read for that.
+    *meter* is told what is taken in, and what must be read for that; *counts* what of the changes it comes to.
     """
 
     def __init__(
@@ -63,9 +64,11 @@ class Collector:
         condition: Condition,
         table: ContentTable | None = None,
         meter: CopyMeter | None = None,
+        counts: Counts | None = None,
     ) -> None:
         self._packer = packer
         self._meter = meter if meter is not None else CopyMeter()
+        self.counts = counts if counts is not None else Counts()
         self._write = write
         self._note = note
         self._condition = condition
@@ -85,7 +88,7 @@ class Collector:
             return
         self._meter.turn_to(found.path)
         if found.kind != FILE or found.status is None:
-            self._append_special(found)
+            self._append_special(found, change)
             return
         links = found.status.st_nlink
         first = self._linked.get(inode_of(found.status)) if links > 1 else None
@@ -98,10 +101,11 @@ class Collector:
             if links > 1:
                 self._linked[taken[0].inode] = taken
 
-    def _append_special(self, found: Found) -> None:
+    def _append_special(self, found: Found, change: Change) -> None:
         try:
             entry = entry_of(found)
         except OSError as error:
+            self.counts.lose(change, stays=False)
             self._note(found.path, told(error))
         else:
             self._append(entry, [])
@@ -144,10 +148,10 @@ class Collector:
         self._packer.close_volume()
         self._drain(wait=True)
 
-    def collect_dump(self, entry: Entry, dump: Dump, base: Entry | None) -> None:
+    def collect_dump(self, entry: Entry, dump: Dump, base: Entry | None) -> int:
         """Take what *dump* gives into the restore point as *entry*, once it is whole; *base* is what it was last.
 
-        If it is not, what it raises goes through, and nothing of it is in the restore point.
+        Return how large it is. If it is not, what it raises goes through, and nothing of it is in the restore point.
         """
 
         def read_into(view: memoryview) -> int:
@@ -162,6 +166,7 @@ class Collector:
             entry = entry._replace(mtime=base.mtime)  # nothing has changed since
         facts = json.dumps(dump.facts, separators=(",", ":"))
         self._append(entry._replace(size=size, digest=digest, facts=facts), places)
+        return size
 
     # -- content
 
@@ -171,14 +176,15 @@ class Collector:
         if change.is_same and base is not None:
             return (base if base.kind == FILE else base._replace(kind=FILE, target=b"")), list(base.places)
         try:
-            return self._stored(found, base)
+            stored = self._stored(found, base)
         except OSError as error:
             self._note(found.path, told(error))
-            if isinstance(error, FileNotFoundError):
-                return None
-        if base is None or self._condition.has_lost(base):
-            return None
-        return _stale(base), list(base.places)
+            stays = not (isinstance(error, FileNotFoundError) or base is None or self._condition.has_lost(base))
+            self.counts.lose(change, stays=stays)
+            return (_stale(base), list(base.places)) if stays and base is not None else None
+        if change.looks != AS_IT_WAS:
+            self.counts.size += content_size(t.cast("os.stat_result", found.status))
+        return stored
 
     def _stored(self, found: Found, base: Entry | None) -> tuple[Entry, list[AnyPlace]]:
         """Read the file *found* and pack those of its segments that are not known.

@@ -38,7 +38,7 @@ _BATCH = 256  # entries that are told together, where nothing must be read of th
 def sizes_to_read(changes: Iterable[Change]) -> Generator[int, None, None]:
     """Yield of each of *changes* how much content must be read; what has several names is read once."""
     linked: set[str] = set()
-    for found, _base, is_same in changes:
+    for found, _base, is_same, _looks in changes:
         status = found.status if found is not None and found.kind == FILE and not is_same else None
         if status is None:
             yield 0

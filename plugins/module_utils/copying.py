@@ -13,7 +13,7 @@ from functools import partial
 
 from . import scan
 from .basis import Problems
-from .changes import Change, compare
+from .changes import Change, Counts, compare
 from .collect import Collector
 from .copy_meter import CopyMeter, sizes_to_read
 from .errors import BackupError, StorageError, told_as
@@ -68,11 +68,19 @@ class Manner:
 
 
 def changes(
-    open_job: OpenJob, roots: list[bytes], header: Header, basis: Basis, problems: Problems, *, checksum: bool
+    open_job: OpenJob,
+    roots: list[bytes],
+    header: Header,
+    basis: Basis,
+    problems: Problems,
+    *,
+    checksum: bool,
+    counts: Counts | None = None,
 ) -> Iterator[Change]:
-    """Yield what lies below *roots* beside what the *basis* has of it."""
+    """Yield what lies below *roots* beside what the *basis* has of it, and add all of it up in *counts*."""
     found = scan.scan(roots, problems.note, header.rules)
-    return compare(found, _merged(open_job, basis.manifests), basis.condition, trusts_times=not checksum)
+    base = _merged(open_job, basis.manifests)
+    return compare(found, base, basis.condition, trusts_times=not checksum, counts=counts)
 
 
 def _merged(open_job: OpenJob, manifests: tuple[ReadPoint, ...]) -> Iterator[Entry]:
@@ -124,6 +132,7 @@ class Copy:
         self._aside = self._local.with_name("new.tmp")
         self._publication = Publication(self._storage, self._aside, self._path)
         self._trailer: Trailer | None = None
+        self.counts = Counts()
 
     # -- making
 
@@ -158,7 +167,9 @@ class Copy:
         )
         writer = ManifestWriter(file.write, self._header)
         counter = _PartCounter(self._roots, writer.add)
-        collector = Collector(packer, counter, self._problems.note, self._basis.condition, self._table, meter)
+        collector = Collector(
+            *(packer, counter, self._problems.note, self._basis.condition, self._table, meter), counts=self.counts
+        )
         try:
             meter.begin()
             self._collect(collector, packer, uploads, writer, counter, file)
@@ -192,7 +203,9 @@ class Copy:
         """Collect all changes, with a checkpoint every now and then."""
         noted = 0
         found = changes(
-            self._open, self._roots, self._header, self._basis, self._problems, checksum=self._manner.checksum
+            *(self._open, self._roots, self._header, self._basis, self._problems),
+            checksum=self._manner.checksum,
+            counts=self.counts,
         )
         for collect in self._steps(found, collector):
             collect()

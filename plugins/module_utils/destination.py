@@ -64,11 +64,9 @@ def ensure_present(
     values: dict[str, t.Any] = {"destination": wanted.shown()}
     if proof is not None:
         values["server"] = proof.profile.shown()
-    before, after = _side(current), _side(wanted)
-    if current is not None and current.password != wanted.password and "password" in before:
-        before["password"] = "(set, another one)"  # noqa: S105 - it says so instead of the password
     warnings = (*_damage_warnings(wanted.name, damaged), *_warnings(wanted, proof))
-    return Outcome(changed, values, before, after, warnings)
+    before, after = _lines(current, wanted, "(set)"), _lines(wanted, current, "(changed)")
+    return Outcome(changed, values, before, after, warnings, _title(wanted.name))
 
 
 def ensure_absent(registry: Registry, name: str, *, check_mode: bool) -> Outcome:
@@ -79,8 +77,10 @@ def ensure_absent(registry: Registry, name: str, *, check_mode: bool) -> Outcome
     if changed and not check_mode:
         registry.remove(name)
     shown = {"name": name} if current is None else current.shown()
-    before = {"name": name} if damaged is not None else _side(current)
-    return Outcome(changed, {"destination": shown if changed else None}, before, {}, _damage_warnings(name, damaged))
+    before = ("a declaration that cannot be read",) if damaged is not None else _lines(current, None, "(set)")
+    values = {"destination": shown if changed else None}
+    summary = ("What lies on the storage stays there.",) if changed else ()
+    return Outcome(changed, values, before, (), _damage_warnings(name, damaged), _title(name), summary)
 
 
 def _current(registry: Registry, name: str) -> tuple[Destination | None, UnusableFileError | None]:
@@ -130,14 +130,30 @@ def _failure(error: BackupError) -> dict[str, t.Any]:
     return {"kind": error.kind, "msg": str(error), **error.details()}
 
 
-def _side(destination: Destination | None) -> dict[str, t.Any]:
-    """Return one side of the diff; of the password it tells only that there is one."""
+def _title(name: str) -> str:
+    return f"the destination {name}"
+
+
+def _lines(destination: Destination | None, other: Destination | None, told: str) -> tuple[str, ...]:
+    """Return one side of the diff, an option a line; *told* of the password if the *other* side has another one."""
     if destination is None:
-        return {}
-    values = destination.shown()
-    if destination.password is not None:
-        values["password"] = "(set)"  # noqa: S105 - it says so instead of the password
-    return values
+        return ()
+    password = _told_password(destination.password, None if other is None else other.password, told)
+    values = {**destination.shown(), "password": password}
+    return tuple(f"{option}: {_told(value)}" for option, value in values.items() if value is not None)
+
+
+def _told_password(password: str | None, other: str | None, told: str) -> str | None:
+    """Return what may be said of a *password*: that it is set, or *told* if the *other* side has another one."""
+    if password is None or other is None:
+        return None if password is None else "(set)"
+    return "(unchanged)" if password == other else told
+
+
+def _told(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _warnings(wanted: Destination, proof: Proof | None) -> tuple[str, ...]:

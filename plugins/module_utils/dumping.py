@@ -56,7 +56,7 @@ class Dumping:
     def _collect(self, planned: PlannedDump, base: Entry | None, basis: Basis, collector: Collector) -> None:
         try:
             with planned.made() as dump:
-                collector.collect_dump(_entry_of(planned.path), dump, base)
+                size = collector.collect_dump(_entry_of(planned.path), dump, base)
         except DatabaseError as error:
             if planned.source.is_required:
                 raise DatabaseError(f"{error} No restore point was made.") from error
@@ -64,6 +64,7 @@ class Dumping:
             if base is not None:
                 _keep(base, basis, collector)
         else:
+            collector.counts.count_dump(base, size)
             self.open_job.warnings.extend(dump.warnings)
 
 
@@ -92,6 +93,7 @@ def _source_of(entry: Entry) -> object:
 def _keep(base: Entry, basis: Basis, collector: Collector) -> None:
     """Have a dump stand in the restore point as it was last."""
     if not basis.condition.has_lost(base):
+        collector.counts.count_dump(base, None)
         collector.collect(Change(None, base, is_same=True))
 
 

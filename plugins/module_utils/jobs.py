@@ -302,6 +302,19 @@ class OpenJob:
         commit.finish_removals(self.storage, self.job.directory, listing, removal, [*points, *checkpoints])
         return replace(known, points=points, checkpoints=checkpoints)
 
+    def without_noted(self, known: Known) -> Known:
+        """Return what :meth:`finish_removals` would leave, and leave that to a run that has the lock."""
+        if known.damaged or not known.listing.gone:
+            return known
+        try:
+            noted = commit.read_removals(self.storage, self.job.directory, known.listing).points
+        except DamageError as error:
+            self.warnings.append(str(error))
+            return known
+        protected = {stored.path for stored in known.listing.points if stored.is_protected}
+        points = tuple(point for point in known.points if point.stored.path not in noted - protected)
+        return replace(known, points=points)
+
     def sweep(self, known: Known, checkpoints: Sequence[ReadPoint], *, is_clean: bool) -> bool:
         """Delete what dead runs have left, and tell whether nothing stands in the way of that.
 

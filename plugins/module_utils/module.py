@@ -86,8 +86,9 @@ def _exit(module: AnsibleModule, outcome: Outcome) -> t.NoReturn:
     for warning in outcome.warnings:
         module.warn(str(_sendable(warning)))
     result: dict[str, object] = {**outcome.values, "changed": outcome.changed}
-    if outcome.before is not None or outcome.after is not None:
-        result["diff"] = {"before": outcome.before or {}, "after": outcome.after or {}}
+    diff = outcome.diff()
+    if diff is not None:
+        result["diff"] = diff
     module.exit_json(**{key: _sendable(value) for key, value in result.items()})
 
 

@@ -28,7 +28,7 @@ from .index_file import (
 )
 from .indexing.accounts import Accounts
 from .indexing.stored_jobs import StoredJobs
-from .outcome import Outcome
+from .outcome import Outcome, bounded
 from .private_files import locked
 from .progress import READING, SILENT, Meter
 from .registry import CPANEL, DestinationState, check_name, require
@@ -87,7 +87,7 @@ def reindex(
             contents = accounts
         else:
             contents = StoredJobs(storage, executor, state, client, scratch, meter)
-        task = _Reindex(contents, state, client, scratch)
+        task = _Reindex(contents, destination.name, state, client, scratch)
         return connections.reported(task.do(from_nothing=rebuild), storage)
 
 
@@ -137,8 +137,11 @@ class _Made:
 class _Reindex:
     """One rebuilding of an index; with *scratch*, all that is written is written there."""
 
-    def __init__(self, contents: _Lying, state: DestinationState, client: str | None, scratch: Path | None) -> None:
+    def __init__(
+        self, contents: _Lying, destination: str, state: DestinationState, client: str | None, scratch: Path | None
+    ) -> None:
         self._contents = contents
+        self._destination = destination
         self._state = state
         self._client = client
         self._scratch = scratch
@@ -225,10 +228,18 @@ class _Reindex:
         return Outcome(
             changed=before != after,
             values=values,
-            before={"points": sorted(old_lines - new_lines)},
-            after={"points": sorted(new_lines - old_lines)},
+            before=tuple(bounded(sorted(old_lines - new_lines))),
+            after=tuple(bounded(sorted(new_lines - old_lines))),
             warnings=(*([self._trouble] if self._trouble is not None else []), *damaged),
+            title=f"restore points in the index of {self._destination}",
+            summary=(_summary(values),),
         )
+
+
+def _summary(values: Mapping[str, t.Any]) -> str:
+    news = f"{values['new']:,} new, {values['updated']:,} changed, {values['gone']:,} gone"
+    damaged = f", {len(values['damaged']):,} that cannot be read" if values["damaged"] else ""
+    return f"Restore points: {news}, {values['unchanged']:,} as they were{damaged}."
 
 
 def _contents_of(catalog: Catalog, client: str | None) -> _Contents:

@@ -256,4 +256,6 @@ class _Deed:
         }
         before = {**dict.fromkeys(tally.replaced, "another"), **dict.fromkeys(tally.extra, "extra")}
         after = {**dict.fromkeys(tally.created, "created"), **dict.fromkeys(tally.replaced, "restored")}
-        return Outcome(sum(tally.counts.values()) > 0, values, before, after, warnings)
+        before_lines = tuple(f"{path}: {what}" for path, what in before.items())
+        after_lines = tuple(f"{path}: {what}" for path, what in after.items())
+        return Outcome(sum(tally.counts.values()) > 0, values, before_lines, after_lines, warnings)

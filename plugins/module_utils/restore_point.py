@@ -18,6 +18,7 @@ from pathlib import Path
 
 from .connections import open_storage, reported
 from .errors import DamageError, UsageError
+from .foresight import point_line, points_title
 from .jobs import Job, OpenJob, candidates_of
 from .native import commit, names
 from .native.damage import read_damage, write_damage
@@ -28,7 +29,7 @@ from .results import describe
 from .retention import choose_slot
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from .jobs import Holding, Known
     from .native.lock import JobLock
@@ -258,14 +259,14 @@ class _Change:
         """Return the outcome that the change would have, without writing anything anywhere."""
         with tempfile.TemporaryDirectory(prefix="ftp-backup-") as scratch:
             self._open.cache = ManifestCache(Path(scratch), self._open.cache.directory)
-            return _outcome(*self._planned(), self._open.warnings)
+            return _outcome(self._job, *self._planned(), self._open.warnings)
 
     def do(self) -> Outcome:
         """Make the job as it is to be; where it is so already, and nothing was broken off, nobody is locked out."""
         known, plan = self._planned()
         state = self._job.state
         if not plan.changes(known) and state.is_clean():
-            return _outcome(known, plan, self._open.warnings)
+            return _outcome(self._job, known, plan, self._open.warnings)
         with ExitStack() as stack:
             stack.enter_context(state.lock(self._job.name))
             stack.enter_context(self._job.living.alive(self._job.run))
@@ -274,13 +275,13 @@ class _Change:
             with self._open.locked(self._judge) as holding:
                 known, plan, is_clean = self._done(holding, is_clean=is_clean)
             state.set_clean(is_clean=is_clean)
-        return _outcome(known, plan, self._open.warnings)
+        return _outcome(self._job, known, plan, self._open.warnings)
 
     def _planned(self) -> tuple[Known, Plan]:
         """Return what the job has, and what it is to have once all is gone that a dead run had begun to remove."""
         self._judge(self._open.file())
         known = self._look()
-        return known, self._planner(self._open, self._without_noted(known))
+        return known, self._planner(self._open, self._open.without_noted(known))
 
     def _look(self) -> Known:
         """Return what the job has; raise if another host asks, by what lies there, for more than what is wished here.
@@ -298,17 +299,6 @@ class _Change:
                     " .gone, or the manifest of a higher generation."
                 )
         return known
-
-    def _without_noted(self, known: Known) -> Known:
-        """Return what :meth:`OpenJob.finish_removals` would leave, and leave it to the run that has the lock."""
-        if known.damaged or not known.listing.gone:
-            return known
-        try:
-            noted = commit.read_removals(self._storage, self._job.directory, known.listing).points
-        except DamageError as error:
-            self._open.warnings.append(str(error))
-            return known
-        return replace(known, points=tuple(point for point in known.points if point.stored.path not in noted))
 
     def _done(self, holding: Holding, *, is_clean: bool) -> tuple[Known, Plan, bool]:
         """Do under the lock what is planned now; return what there was, what there is, and whether nothing is left."""
@@ -392,7 +382,7 @@ def _missing_in(there: Iterable[ReadPoint], points: Iterable[ReadPoint]) -> list
     return [point for point in points if point.stored.run not in runs]
 
 
-def _outcome(known: Known, plan: Plan, warnings: Sequence[str]) -> Outcome:
+def _outcome(job: Job, known: Known, plan: Plan, warnings: Sequence[str]) -> Outcome:
     """Return what became of what was *known* by the *plan*."""
     meant = next((p for p in (*plan.points, *known.points) if p.stored.run == plan.run), None)
     pruned = [
@@ -400,16 +390,17 @@ def _outcome(known: Known, plan: Plan, warnings: Sequence[str]) -> Outcome:
         for point in _missing_in(plan.points, known.points)
     ]
     described = None if meant is None else {**describe(meant), "protected": meant.stored.is_protected}
-    before = _shown_points(known.points)
+    before = _lines(known.points, {str(gone["id"]): f"goes: {gone['reason']}" for gone in pruned})
     if plan.given_up is not None:
         pruned.append({"id": plan.given_up.run, "seq": plan.given_up.seq, "reason": "asked for"})
-        before[f"{plan.given_up.seq:06d} {plan.given_up.run}"] = "cannot be read"
+        before.append(f"{plan.given_up.seq:06d} {plan.given_up.run}  cannot be read  goes: asked for")
     return Outcome(
         changed=plan.changes(known),
         values={"point": described, "pruned": pruned},
-        before=dict(sorted(before.items())),
-        after=_shown_points(plan.points),
+        before=tuple(sorted(before)),
+        after=tuple(_lines(plan.points, {})),
         warnings=(*warnings, *plan.warnings),
+        title=points_title(job),
     )
 
 
@@ -417,9 +408,6 @@ def _reason(point: ReadPoint, plan: Plan) -> str:
     return "asked for" if point.stored.run == plan.run else "a run that was broken off had begun to remove it"
 
 
-def _shown_points(points: Iterable[ReadPoint]) -> dict[str, str]:
-    return {f"{p.seq:06d} {p.stored.run}": f"{p.pool}: {', '.join(_marks_of(p))}" for p in points}
-
-
-def _marks_of(point: ReadPoint) -> list[str]:
-    return ["complete" if point.trailer.complete else "partial", *(["protected"] if point.stored.is_protected else [])]
+def _lines(points: Iterable[ReadPoint], remarks: Mapping[str, str]) -> list[str]:
+    """Return a line on each of *points*, with its remark, if there is one, behind it."""
+    return ["  ".join(filter(None, [point_line(point), remarks.get(point.stored.run)])) for point in points]

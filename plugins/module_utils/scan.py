@@ -83,13 +83,23 @@ def roots_of(paths: Iterable[str]) -> list[bytes]:
     for path in paths:
         if not path.startswith("/"):
             raise UsageError(f"The path {path!r} cannot be backed up: it is not absolute.")
-    roots: list[bytes] = []
-    for path in sorted({_normal(path) for path in paths}, key=lambda text: order_key(path_bytes(text))):
+    for path in _in_order(paths):
         _require(Path(path))
+    return roots_named(paths)
+
+
+def roots_named(paths: Iterable[str]) -> list[bytes]:
+    """Return *paths* in order, without those that lie below another, whatever is there."""
+    roots: list[bytes] = []
+    for path in _in_order(paths):
         root = path_bytes(path)
         if not (roots and is_below(root, roots[-1])):
             roots.append(root)
     return roots
+
+
+def _in_order(paths: Iterable[str]) -> list[str]:
+    return sorted({_normal(path) for path in paths}, key=lambda text: order_key(path_bytes(text)))
 
 
 def _normal(path: str) -> str:

@@ -18,7 +18,7 @@ from .errors import UsageError, told_as
 from .jobs import Job
 from .native import names
 from .native.inventory import CLIENTS, find_jobs, look_at
-from .outcome import Outcome
+from .outcome import Outcome, bounded
 from .private_files import locked, make_private_directory
 from .progress import VERIFYING, Meter
 from .registry import DestinationState, LivingRuns, check_name, require_native
@@ -234,7 +234,9 @@ class _Verification:
             summary = summary_of(costly, self._request.destination)
             raise DamageFoundError(summary, {**values, "recorded": is_changed, "warnings": self._warnings})
         warnings = (*warnings_of(findings), *self._warnings)
-        return Outcome(is_changed, values, {"damaged": self._before}, {"damaged": self._after}, warnings)
+        title = f"what is recorded as damaged on {self._request.destination}"
+        before, after = tuple(bounded(self._before)), tuple(bounded(self._after))
+        return Outcome(is_changed, values, before, after, warnings, title)
 
 
 def _lines(found: FoundJob, noted: dict[str, Damage]) -> list[str]:

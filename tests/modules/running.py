@@ -72,8 +72,9 @@ class Result:
         return [str(warning["event"]["msg"] if isinstance(warning, dict) else warning) for warning in told]
 
     @property
-    def diff(self) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
-        return self.values["diff"]["before"], self.values["diff"]["after"]
+    def diff(self) -> tuple[list[str], list[str]]:
+        """The lines before and after."""
+        return self.values["diff"]["before"].splitlines(), self.values["diff"]["after"].splitlines()
 
 
 def play(home: Path, *tasks: Task, diff: bool = False, python: Path | None = None, verbosity: int = 0) -> list[Result]:

@@ -71,8 +71,9 @@ def of_error(error: BackupError) -> Result:
 def of_outcome(outcome: Outcome, summary: str, *, is_incomplete: bool) -> Result:
     """Return the result of a run that ended well."""
     values: dict[str, t.Any] = {"changed": outcome.changed, **outcome.values, "warnings": list(outcome.warnings)}
-    if outcome.before is not None or outcome.after is not None:
-        values["diff"] = {"before": outcome.before or {}, "after": outcome.after or {}}
+    diff = outcome.diff()
+    if diff is not None:
+        values["diff"] = diff
     return Result(INCOMPLETE if is_incomplete else DONE, summary, values, outcome.warnings)
 
 

@@ -91,8 +91,8 @@ def test_it_tells_what_is_new_and_what_is_gone(host: Host, storage: FakeStorage)
     outcome = host.reindex()
 
     assert counts(outcome) == (1, 0, 1, 1)
-    assert outcome.before == {"points": ["web01 nightly 000001 20261102t030000z-000001"]}
-    assert outcome.after == {"points": ["web01 nightly 000003 20261104t030000z-000003"]}
+    assert outcome.before == ("web01 nightly 000001 20261102t030000z-000001",)
+    assert outcome.after == ("web01 nightly 000003 20261104t030000z-000003",)
 
 
 def test_the_second_time_nothing_changes_and_no_manifest_is_fetched(host: Host, storage: FakeStorage) -> None:
@@ -175,7 +175,7 @@ def test_a_restore_point_that_was_published_anew_is_told_as_updated(host: Host, 
     outcome = host.reindex()
 
     assert (outcome.changed, counts(outcome)) == (True, (0, 1, 0, 1))
-    assert outcome.after == {"points": ["web01 nightly 000001 20261102t030000z-000001 generation 2"]}
+    assert outcome.after == ("web01 nightly 000001 20261102t030000z-000001 generation 2",)
     assert {path for path in storage.reads if path.name != "job.json"} == {stored.path}
     assert [point["stored_bytes"] for point in host.answer()["points"]] == [0, 4096]
     assert [v["points"][0]["seq"] for v in host.answer(paths=["/srv/a"])["versions"]] == [2, 1]
@@ -204,7 +204,7 @@ def test_protection_is_a_change(host: Host, storage: FakeStorage) -> None:
     outcome = host.reindex()
 
     assert (outcome.changed, counts(outcome)) == (True, (0, 1, 0, 0))
-    assert outcome.after == {"points": ["web01 nightly 000001 20261102t030000z-000001 protected"]}
+    assert outcome.after == ("web01 nightly 000001 20261102t030000z-000001 protected",)
 
 
 def test_a_job_that_is_gone_goes(host: Host, storage: FakeStorage) -> None:

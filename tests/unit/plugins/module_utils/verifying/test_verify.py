@@ -283,7 +283,7 @@ def test_damaged_content_is_told_with_what_it_costs_and_recorded(site: Site, job
     assert "costs 2 entries of 1 restore point" in outcome.warnings[0]
     assert damage_of(job) == Damage(frames=frozenset({(volume.name, place.offset, place.length)}))
     line = f"web01 nightly s01/{volume.name} {place.length} bytes at {place.offset}"
-    assert (outcome.before, outcome.after) == ({"damaged": []}, {"damaged": [line]})
+    assert (outcome.before, outcome.after) == ((), (line,))
 
 
 def test_damage_makes_the_task_fail_after_it_was_recorded(site: Site, job: JobWithVolumes) -> None:
