@@ -8,7 +8,7 @@ export LC_ALL := C.UTF-8
 
 package := .collections/ansible_collections/stowage/ftp_backup
 
-.PHONY: help demo test lint types units matrix sanity pages molecule docs format soak bench pins clean
+.PHONY: help demo test lint types units matrix sanity pages molecule docs release format soak bench pins clean
 .DEFAULT_GOAL := help
 
 help:  ## Tell what there is
@@ -37,6 +37,9 @@ molecule: .venv/dev.installed .venv/molecule.installed $(package)  ## Run the ro
 
 docs: .venv/dev.installed  ## Build the documentation as a site below .cache/site
 	@python -m release.build_site
+
+release: .venv/dev.installed  ## Make a release: VERSION=1.2.0, with DRY=1 to leave nothing of it
+	@python -m release.making "$(VERSION)" $(if $(DRY),--dry)
 
 format: .venv/dev.installed  ## Let ruff mend what it can
 	ruff check --fix-only .

@@ -12,7 +12,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from release.checkout import CACHE, ReleaseError, make_copy
+from release.checkout import CACHE, ROOT, ReleaseError, make_copy
 
 #: Where the archive lies when nothing else is said.
 PLACE = CACHE / "build"
@@ -24,11 +24,11 @@ SHIPPED = {
 }
 
 
-def build(place: Path) -> Path:
-    """Build the archive of this checkout as the only file in *place*, and return it; raise ReleaseError."""
+def build(place: Path, root: Path = ROOT) -> Path:
+    """Build the archive of the checkout *root* as the only file in *place*, and return it; raise ReleaseError."""
     shutil.rmtree(place, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix="ftp-backup-") as scratch:
-        copy = make_copy(Path(scratch))
+        copy = make_copy(Path(scratch), root)
         command = ["ansible-galaxy", "collection", "build", "--output-path", str(place.resolve())]
         if subprocess.run(command, cwd=copy, check=False).returncode != 0:
             message = "The archive could not be built; what ansible-galaxy said stands above."

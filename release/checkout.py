@@ -30,25 +30,25 @@ class ReleaseError(Exception):
     """Something stands in the way; ``str(error)`` is the whole sentence."""
 
 
-def listed_files() -> list[Path]:
-    """Return what git knows or would add."""
+def listed_files(root: Path = ROOT) -> list[Path]:
+    """Return what git knows or would add of the checkout *root*."""
     listed = subprocess.run(
         # A checkout of another user's, as in many containers, is no danger to a mere list.
-        ["git", "-c", f"safe.directory={ROOT}", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
+        ["git", "-c", f"safe.directory={root}", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=root,
         check=True,
         capture_output=True,
         text=True,
     ).stdout
-    return [ROOT / name for name in sorted(set(filter(None, listed.split("\0"))))]
+    return [root / name for name in sorted(set(filter(None, listed.split("\0"))))]
 
 
-def make_copy(place: Path) -> Path:
-    """Make of *place* a directory of collections that holds a clean copy of this one; return where in it that is."""
+def make_copy(place: Path, root: Path = ROOT) -> Path:
+    """Make of *place* a directory of collections that holds a clean copy of *root*; return where in it that is."""
     shutil.rmtree(place, ignore_errors=True)
     copy = place / COLLECTION
-    for source in listed_files():
-        target = copy / source.relative_to(ROOT)
+    for source in listed_files(root):
+        target = copy / source.relative_to(root)
         if source.is_symlink() or source.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target, follow_symlinks=False)
