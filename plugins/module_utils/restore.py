@@ -23,6 +23,7 @@ from .registry import DestinationState, Host, check_name, require, require_fitti
 from .restoring.choosing import PointChooser, Wanted
 from .restoring.comparison import Comparison
 from .restoring.deciding import AND_MORE, Decider, FileDecider
+from .restoring.differences import Differences
 from .restoring.extra import Extra
 from .restoring.failures import Failures
 from .restoring.links import Linker, Manner, StandIns
@@ -90,8 +91,8 @@ class Wish:
         return self.load is not None or self.root == Path("/")
 
 
-def restore(registry: Registry, host: Host, wish: Wish, *, check_mode: bool) -> Outcome:
-    """Make the target hold what the restore point holds, as far as *wish* asks for it."""
+def restore(registry: Registry, host: Host, wish: Wish, *, check_mode: bool, shows: bool = False) -> Outcome:
+    """Make the target hold what the restore point holds, as far as *wish* asks for it; *shows* each difference."""
     wish.require_sense()
     destination = require(registry, wish.destination)
     require_fitting(destination, wish.client, wish.job, None)
@@ -113,7 +114,7 @@ def restore(registry: Registry, host: Host, wish: Wish, *, check_mode: bool) -> 
         wanted = Wanted(wish.job, wish.point, wish.paths, wish.parts)
         chooser = stack.enter_context(closing(PointChooser(storage, directory, cache, wanted, target.is_there)))
         spared = (scratch, host.state_directory, host.config_directory)
-        tally, meter = Tally(), Meter(host.progress, RESTORING)
+        tally, meter = Tally(Differences(target) if shows else None), Meter(host.progress, RESTORING)
         loader = None
         if wish.load is not None:
             loading = Meter(host.progress, LOADING)
@@ -198,7 +199,7 @@ class _Deed:
         comparison = Comparison(target, checksum=wish.checksum)
         files = FileDecider(target, comparison, wish.overwrite)
         volumes = surveyed.point.trailer.volumes
-        decider = Decider(target, selection, comparison, files, volumes, overwrite=wish.overwrite)
+        decider = Decider(target, selection, comparison, files, volumes, self._tally, overwrite=wish.overwrite)
         pool = directory / surveyed.point.header.pool
         with ExitStack() as stack:
             stand_ins = stack.enter_context(closing(StandIns(self._scratch)))
@@ -208,7 +209,8 @@ class _Deed:
             if not self._check_mode:
                 fetcher = stack.enter_context(Fetcher(storage, pool, side_by_side))
             restoration = Restoration(
-                target, linker, failures, fetcher, self._meter, spares_obstacles=surveyed.lost is not None
+                *(target, linker, failures, fetcher, self._meter, self._tally),
+                spares_obstacles=surveyed.lost is not None,
             )
             size = surveyed.size + (0 if wish.leaves_dumps else surveyed.dumps_size)
             self._meter.add()
@@ -254,8 +256,5 @@ class _Deed:
             "bytes": tally.size,
             "bytes_received": received,
         }
-        before = {**dict.fromkeys(tally.replaced, "another"), **dict.fromkeys(tally.extra, "extra")}
-        after = {**dict.fromkeys(tally.created, "created"), **dict.fromkeys(tally.replaced, "restored")}
-        before_lines = tuple(f"{path}: {what}" for path, what in before.items())
-        after_lines = tuple(f"{path}: {what}" for path, what in after.items())
-        return Outcome(sum(tally.counts.values()) > 0, values, before_lines, after_lines, warnings)
+        title = f"{self._wish.root} as in the restore point {self._surveyed.point.stored.run}"
+        return Outcome(sum(tally.counts.values()) > 0, values, warnings=warnings, **tally.shown(title))

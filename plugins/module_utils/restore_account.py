@@ -34,6 +34,7 @@ from .registry import DestinationState, check_name, require, require_fitting
 from .restoring.account_loading import AccountLoader
 from .restoring.account_selection import account_selection
 from .restoring.comparison import Comparison
+from .restoring.differences import Differences
 from .restoring.failures import Failures
 from .restoring.owners import owner_of
 from .restoring.streamed import StreamedRestoration
@@ -92,8 +93,10 @@ class AccountWish:
             raise UsageError("What is rebuilt is the archive of a whole account: leave out paths, parts and load.")
 
 
-def restore_account(registry: Registry, host: Host, wish: AccountWish, *, check_mode: bool) -> Outcome:
-    """Make the target hold what the backup of the account holds, as far as *wish* asks for it."""
+def restore_account(
+    registry: Registry, host: Host, wish: AccountWish, *, check_mode: bool, shows: bool = False
+) -> Outcome:
+    """Make the target hold what the backup of the account holds, as far as *wish* asks; *shows* each difference."""
     wish.require_sense()
     destination = require(registry, wish.destination)
     require_fitting(destination, None, None, wish.account)
@@ -108,7 +111,11 @@ def restore_account(registry: Registry, host: Host, wish: AccountWish, *, check_
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ftp-backup-")))
         restarts = ServerMemory(state).may_restart()
         meter = Meter(host.progress, RESTORING)
-        deed = _Deed(wish, listing, selection, storage, meter, scratch, restarts=restarts, check_mode=check_mode)
+        target = None
+        if wish.target is not None:
+            target = stack.enter_context(closing(Target(wish.target, run, owner_of(wish.owner))))
+        tally = Tally(Differences(target) if shows else None)
+        deed = _Deed(wish, listing, selection, storage, meter, scratch, tally, check_mode=check_mode)
         side_by_side = destination.max_connections or _SIDE_BY_SIDE
         loader = None
         if wish.load is not None:
@@ -117,11 +124,10 @@ def restore_account(registry: Registry, host: Host, wish: AccountWish, *, check_
                 has_parts=bool(wish.parts),
             )
             loader.require_room()
-        if wish.target is not None:
-            target = stack.enter_context(closing(Target(wish.target, run, owner_of(wish.owner))))
+        if target is not None:
             with told_as(f"The target {wish.target} cannot be used"):
                 target.require_usable()
-            warnings += deed.rebuild(target) if wish.rebuild else deed.restore(target, side_by_side)
+            warnings += deed.rebuild(target) if wish.rebuild else deed.restore(target, side_by_side, restarts=restarts)
         if loader is not None:
             warnings += loader.load(Meter(host.progress, LOADING), check_mode=check_mode)
         return reported(deed.outcome(point, (*warnings, *_shortcomings(listing, selection))), storage)
@@ -241,22 +247,21 @@ class _Deed:
         storage: Storage,
         meter: Meter,
         scratch: Path,
+        tally: Tally,
         *,
-        restarts: bool,
         check_mode: bool,
     ) -> None:
         self._wish = wish
-        self._restarts = restarts
         self._listing = listing
         self._selection = selection
         self._storage = storage
         self._meter = meter
         self._scratch = scratch
         self._check_mode = check_mode
-        self.tally = Tally()
+        self.tally = tally
         self.make = Maker([part.name for part in listing.trailer.parts if part.kind == DATABASE])
 
-    def restore(self, target: Target, side_by_side: int) -> tuple[str, ...]:
+    def restore(self, target: Target, side_by_side: int, *, restarts: bool) -> tuple[str, ...]:
         """Restore what is wanted as files, return what the user should know, and raise if anything could not be had."""
         wish, failures = self._wish, Failures()
         restoration = StreamedRestoration(
@@ -272,7 +277,7 @@ class _Deed:
         origin = self._listing.origin
         source = open_source(
             *(self._storage, PurePosixPath(origin.path), origin.form, side_by_side, self._meter),
-            restarts=self._restarts,
+            restarts=restarts,
         )
         self._meter.add()
         selection = self._selection if wish.load is None else self._selection.without(DATABASE, DATABASE_USER)
@@ -299,7 +304,7 @@ class _Deed:
         if is_same_size and status is not None and status.st_mtime_ns == mtime and self._wish.overwrite == "changed":
             return ()
         require_restorable(self._listing)
-        self.tally.count(path, "files", is_new=status is None)
+        self.tally.count(entry, status, "files")
         if not self._check_mode:
             self._write_archive(target, entry)
         return ()
@@ -350,8 +355,6 @@ class _Deed:
             "bytes": tally.size,
             "bytes_received": self._storage.bytes_received,
         }
-        before = dict.fromkeys(tally.replaced, "another")
-        after = {**dict.fromkeys(tally.created, "created"), **dict.fromkeys(tally.replaced, "restored")}
-        before_lines = tuple(f"{path}: {what}" for path, what in before.items())
-        after_lines = tuple(f"{path}: {what}" for path, what in after.items())
-        return Outcome(sum(tally.counts.values()) > 0, values, before_lines, after_lines, warnings)
+        where = "databases" if self._wish.target is None else self._wish.target
+        title = f"{where} as in the backup {header.run} of {header.job}"
+        return Outcome(sum(tally.counts.values()) > 0, values, warnings=warnings, **tally.shown(title))

@@ -330,7 +330,8 @@ from ..module_utils.options.shared import WATCHED_OPTIONS
 
 def main() -> None:
     module = AnsibleModule(**SPEC.for_module(WATCHED_OPTIONS), supports_check_mode=True)
-    run_watched(module, "restore", partial(perform, module.params, check_mode=module.check_mode))
+    shows = module._diff  # noqa: SLF001 - a module has no other way to learn of it
+    run_watched(module, "restore", partial(perform, module.params, check_mode=module.check_mode, shows=shows))
 
 
 if __name__ == "__main__":

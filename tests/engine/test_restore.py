@@ -47,7 +47,8 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="Only root can give fi
 
 
 def bring_back(site: Site, target: Path = IN_PLACE, *, check_mode: bool = False, **options: Option) -> Outcome:
-    return restore(site.registry, site.host, Wish(NAME, "nightly", target, **options), check_mode=check_mode)
+    wish = Wish(NAME, "nightly", target, **options)
+    return restore(site.registry, site.host, wish, check_mode=check_mode, shows=True)
 
 
 def bring_back_in_vain(site: Site, target: Path = IN_PLACE, **options: Option) -> BackupError:
@@ -328,7 +329,7 @@ def test_what_was_left_out_of_the_backup_survives_the_deletion_of_what_is_extra(
     assert outcome.values["restored"] == foretold.values["restored"]
     assert outcome.values["restored"]["deleted"] == 1
     assert outcome.before is not None
-    assert [line for line in outcome.before if line.endswith(": extra")] == [f"{site.source}/new: extra"]
+    assert [line for line in outcome.before if line.endswith("  extra: goes")] == [f"{site.source}/new  extra: goes"]
     left = {"cache", "cache/CACHEDIR.TAG", "cache/entry", "cache/new", "debug.log", "file", "new.log"}
     assert {str(path.relative_to(site.source)) for path in site.source.rglob("*")} == left
     assert not bring_back(site, delete_extra=True).changed

@@ -90,9 +90,9 @@ class Host(HostDirectories):
         """Run a module as a process of its own."""
         return running.call(self.home, task, diff=diff)
 
-    def do(self, task: Task) -> Result:
+    def do(self, task: Task, *, diff: bool = False) -> Result:
         """Run a module that must succeed: what a test starts from."""
-        result = self.call(task)
+        result = self.call(task, diff=diff)
         assert not result.failed, result.msg
         return result
 

@@ -188,7 +188,7 @@ def test_what_is_extra_is_foretold_then_deleted_then_ok(backed_up: Host) -> None
     for key in ("changed", "restored", "bytes", "diff"):
         assert foretold.values[key] == done.values[key], key
     assert done.values["restored"]["deleted"] == 1
-    assert f"{backed_up.source / 'below' / 'extra'}: extra" in done.diff[0]
+    assert f"{backed_up.source / 'below' / 'extra'}  extra: goes" in done.diff[0]
     assert not again.changed
 
 

@@ -58,9 +58,9 @@ def test_a_protection_is_foretold_then_made_then_ok_by_ansible(declared: Host, p
     assert foretold.values["diff"] == done.values["diff"]
     point = done.values["point"]
     assert (point["id"], point["job"], point["client"], point["protected"]) == (points[0], JOB, CLIENT, True)
-    before, after = done.diff
-    assert [line.split("  ")[0] for line in before] == [f"000001 {points[0]}", f"000002 {points[1]}"]
-    assert after == [f"{before[0]}, protected", before[1]]
+    lines, after = done.diff
+    assert [line.split("  ")[0] for line in lines] == [f"000001 {points[0]}", f"000002 {points[1]}"]
+    assert after == [f"{lines[0]}, protected", lines[1]]
     assert _listed(declared) == [(points[0], True), (points[1], False)]
 
 

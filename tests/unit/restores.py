@@ -75,7 +75,7 @@ class Restores:
         wish = Wish(NAME, "nightly", options.pop("target", self.target), **options)
         before = set(Path("/proc/self/fd").iterdir())
         try:
-            return restoring.restore(registry, self.host, wish, check_mode=check_mode)
+            return restoring.restore(registry, self.host, wish, check_mode=check_mode, shows=True)
         finally:
             assert set(Path("/proc/self/fd").iterdir()) <= before, "a descriptor was left open"
 

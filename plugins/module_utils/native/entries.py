@@ -13,7 +13,7 @@ import hashlib
 import json
 import typing as t
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 FORMAT = 1
 FILE, DIRECTORY, SYMLINK, HARD_LINK = "f", "d", "l", "h"
@@ -24,6 +24,7 @@ FILES, DATABASE, DATABASE_USERS = "files", "database", "database_users"  # kinds
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class Place(t.NamedTuple):
@@ -345,6 +346,13 @@ def path_bytes(text: str) -> bytes:
 def time_text(moment: datetime) -> str:
     """Return *moment* in ISO 8601, UTC, whole seconds."""
     return moment.astimezone(timezone.utc).strftime(_TIME)
+
+
+def fine_time_text(nanoseconds: int) -> str:
+    """Return a time of a file in ISO 8601, UTC, with as much of a second as it has."""
+    seconds, part = divmod(nanoseconds, 10**9)
+    whole = (_EPOCH + timedelta(seconds=seconds)).strftime(_TIME)
+    return f"{whole[:-1]}.{part:09d}".rstrip("0") + "Z" if part else whole
 
 
 def parse_time(text: str) -> datetime:

@@ -66,10 +66,12 @@ SPEC = Spec(
 )
 
 
-def perform(params: Mapping[str, t.Any], *, check_mode: bool, progress: Progress = SILENT) -> Outcome:
-    """Bring back what *params* wish."""
+def perform(
+    params: Mapping[str, t.Any], *, check_mode: bool, progress: Progress = SILENT, shows: bool = False
+) -> Outcome:
+    """Bring back what *params* wish; *shows* each difference that this makes."""
     if params["account"] is not None:
-        return _bring_back_account(params, check_mode=check_mode, progress=progress)
+        return _bring_back_account(params, check_mode=check_mode, progress=progress, shows=shows)
     config_directory = Path(params["config_directory"])
     wish = Wish(
         destination=params["destination"],
@@ -86,10 +88,10 @@ def perform(params: Mapping[str, t.Any], *, check_mode: bool, progress: Progress
         checksum=params["checksum"],
     )
     host = Host(config_directory, Path(params["state_directory"]), progress=progress)
-    return restore(FileRegistry(config_directory), host, wish, check_mode=check_mode)
+    return restore(FileRegistry(config_directory), host, wish, check_mode=check_mode, shows=shows)
 
 
-def _bring_back_account(params: Mapping[str, t.Any], *, check_mode: bool, progress: Progress) -> Outcome:
+def _bring_back_account(params: Mapping[str, t.Any], *, check_mode: bool, progress: Progress, shows: bool) -> Outcome:
     config_directory = Path(params["config_directory"])
     wish = AccountWish(
         destination=params["destination"],
@@ -105,7 +107,7 @@ def _bring_back_account(params: Mapping[str, t.Any], *, check_mode: bool, progre
         rebuild=params["rebuild"],
     )
     host = Host(config_directory, Path(params["state_directory"]), progress=progress)
-    return restore_account(FileRegistry(config_directory), host, wish, check_mode=check_mode)
+    return restore_account(FileRegistry(config_directory), host, wish, check_mode=check_mode, shows=shows)
 
 
 def _load_of(params: Mapping[str, t.Any]) -> Load | None:

@@ -103,8 +103,9 @@ class AccountLoader:
                 if not check_mode:
                     warnings += self._loaded(wanted, contents, meter)
                 meter.add(entries=1)
-                self._tally.count(wanted.entries[-1].path, "databases", is_new=not self._load.replace)
-                self._tally.size += sum(entry.size for entry in wanted.entries)
+                size = sum(entry.size for entry in wanted.entries)
+                path = wanted.entries[-1].path
+                self._tally.count_database(path, wanted.name, size, replaces=self._load.replace)
         meter.finish()
         return tuple(warnings)
 

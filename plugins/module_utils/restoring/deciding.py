@@ -36,6 +36,7 @@ if t.TYPE_CHECKING:
     from .comparison import Comparison
     from .selection import Selection
     from .target import Target
+    from .windows import Tally
 
 # How many things and segments a window has: about as many as may be, if that ends it where a volume ends; at most; and
 # at most where something is in the way of a directory and no content has come for it yet.
@@ -98,7 +99,7 @@ class EntryOrder:
 
 
 class Decider:
-    """Compares every selected entry with what lies in the target."""
+    """Compares every selected entry with what lies in the target; windows count in the way of *tally*."""
 
     def __init__(
         self,
@@ -107,6 +108,7 @@ class Decider:
         comparison: Comparison,
         files: FileDecider,
         volumes: Mapping[str, VolumeUse],
+        tally: Tally,
         *,
         overwrite: str,
     ) -> None:
@@ -117,7 +119,8 @@ class Decider:
         self._volumes = volumes
         self._leaves_all = overwrite == "never"
         self._is_root = os.geteuid() == 0
-        self._window = Window()
+        self._tally = tally
+        self._window = Window(tally=tally.like())
         self._way: list[OpenDirectory] = []
         self._obstacle: OpenDirectory | None = None
         self._has_unseen = False
@@ -171,7 +174,7 @@ class Decider:
         return begins_volume or window.weight >= _MOST
 
     def _ended(self) -> Window:
-        window, self._window = self._window, Window()
+        window, self._window = self._window, Window(tally=self._tally.like())
         window.entered = tuple(self._way)
         return window
 

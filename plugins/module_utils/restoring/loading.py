@@ -102,8 +102,7 @@ class Loader:
                     wanted.server.load(wanted.name, wanted.facts, content, replace=self._load.replace)
             self._done.add(entry.path)
             self._meter.add(entries=1)
-            self._tally.count(entry.path, "databases", is_new=not self._load.replace)
-            self._tally.size += entry.size
+            self._tally.count_database(entry.path, wanted.name, entry.size, replaces=self._load.replace)
         self._meter.finish()
 
     def _is_meant(self, entry: Entry, surveyed: Surveyed) -> bool:

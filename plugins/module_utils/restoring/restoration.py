@@ -42,6 +42,7 @@ class Restoration:
         failures: Failures,
         fetcher: Fetcher | None,
         meter: Meter,
+        tally: Tally,
         *,
         spares_obstacles: bool,
     ) -> None:
@@ -51,7 +52,7 @@ class Restoration:
         self._writer = None
         if fetcher is not None:
             self._writer = _Writer(target, linker, failures, fetcher, meter, spares_obstacles=spares_obstacles)
-        self.tally = Tally()
+        self.tally = tally.like()
 
     def run(self, windows: Iterator[Window], size: int) -> None:
         """Do all that *windows* say, or raise where the target takes nothing more.

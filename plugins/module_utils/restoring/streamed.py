@@ -164,7 +164,7 @@ class _Survey:
         self._writer = writer
         self._leaves_all = overwrite == "never"
         self._check_mode = check_mode
-        self._window = Window()
+        self._window = Window(tally=writer.tally.like())
         self._later: dict[str, list[Entry]] = {}
         self._count = 0
         self._has_root = False
@@ -248,7 +248,7 @@ class _Survey:
     def _decide_generated(self, entry: Entry, status: os.stat_result | None, sources: Sources) -> None:
         # What lies in the target is compared as if the content were in one place; it is wanted from none.
         whole = entry._replace(places=(Place("", 0, entry.size, 0, entry.size),))
-        window = Window()
+        window = Window(tally=self._writer.tally.like())
         if self._files.decide(window, whole, status) is not None:
             self.members.want(sources)
             self._make_way(entry.path)
@@ -291,7 +291,7 @@ class _Survey:
 
     def _settle(self) -> None:
         """Put what was decided into the plan, and do at once what waits for no content."""
-        window, self._window = self._window, Window()
+        window, self._window = self._window, Window(tally=self._writer.tally.like())
         later, self._later = self._later, {}
         self._writer.take_in(window)
         if self._check_mode:
@@ -412,7 +412,7 @@ class _Writer:
     def __init__(self, target: Target, failures: Failures, tally: Tally, meter: Meter, plan: Plan) -> None:
         self._target = target
         self._failures = failures
-        self._tally = tally
+        self.tally = tally
         self._meter = meter
         self._plan = plan
         # Of the plan's files that have begun, those that are open or were lately, by number.
@@ -421,7 +421,7 @@ class _Writer:
 
     def take_in(self, window: Window) -> None:
         """Count what was decided in *window*, and what of it has failed already."""
-        self._tally.add(window.tally)
+        self.tally.add(window.tally)
         for path, error in window.failed:
             self._fail(path, error)
 
@@ -515,7 +515,7 @@ class _Writer:
         """Leave nothing of *file*, which cannot be had, and note why."""
         self._drop(file)
         self._forget(number)
-        self._tally.take_back_file(file.entry.path, file.entry.size)
+        self.tally.take_back_file(file.entry.path, file.entry.size)
         self._fail(file.entry.path, error)
 
     def _open(self, file: File) -> None:

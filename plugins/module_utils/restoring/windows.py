@@ -14,7 +14,6 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 from ..errors import BackupError, DamageError, LocalError
-from ..native.entries import path_text
 from ..native.fetch import Piece
 
 if t.TYPE_CHECKING:
@@ -22,50 +21,63 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..native.entries import Entry
-
-_SHOWN = 100
+    from .differences import Differences
 
 
 class Tally:
-    """How many things are created, replaced or given other metadata, by their kind, and the first of them."""
+    """How many things are created, replaced or given other metadata, by their kind, and how large they are.
 
-    def __init__(self) -> None:
+    With *differences*, it is noted what each was and will be.
+    """
+
+    def __init__(self, differences: Differences | None = None) -> None:
         self.counts: Counter[str] = Counter()
-        self.created: list[str] = []
-        self.replaced: list[str] = []
-        self.extra: list[str] = []
+        self.differences = differences
         self.size = 0
 
-    def count(self, path: bytes, what: str, *, is_new: bool) -> None:
+    def like(self) -> Tally:
+        """Return one for the same, which has counted nothing yet."""
+        return Tally(None if self.differences is None else self.differences.like())
+
+    def count(self, entry: Entry, status: os.stat_result | None, what: str) -> None:
+        """Count that *entry* is made, or put in the place of what has this *status*."""
         self.counts[what] += 1
-        _show(self.created if is_new else self.replaced, path_text(path))
+        if self.differences is not None:
+            self.differences.note(entry, status)
+
+    def count_database(self, path: bytes, name: str, size: int, *, replaces: bool) -> None:
+        """Count that the dump at *path*, of *size* bytes, is loaded into the database *name*."""
+        self.counts["databases"] += 1
+        self.size += size
+        if self.differences is not None:
+            self.differences.note_database(path, name, size, replaces=replaces)
 
     def take_back_file(self, path: bytes, size: int) -> None:
         """Forget a file of *size* bytes that was counted and cannot be had."""
         self.counts["files"] -= 1
         self.size -= size
-        text = path_text(path)
-        for shown in (self.created, self.replaced):
-            if text in shown:
-                shown.remove(text)
+        if self.differences is not None:
+            self.differences.take_back(path)
 
     def count_extra(self, path: bytes) -> None:
         """Count what lies in the target and not in the restore point, and is deleted."""
         self.counts["deleted"] += 1
-        _show(self.extra, path_text(path))
+        if self.differences is not None:
+            self.differences.note_removed(path)
 
     def add(self, other: Tally) -> None:
         """Take in what *other* has counted after this one."""
         self.counts.update(other.counts)
         self.size += other.size
-        self.created += other.created[: _SHOWN - len(self.created)]
-        self.replaced += other.replaced[: _SHOWN - len(self.replaced)]
-        self.extra += other.extra[: _SHOWN - len(self.extra)]
+        if self.differences is not None and other.differences is not None:
+            self.differences.add(other.differences)
 
-
-def _show(shown: list[str], path: str) -> None:
-    if len(shown) < _SHOWN:
-        shown.append(path)
+    def shown(self, title: str) -> dict[str, t.Any]:
+        """Return what an outcome has of the differences, under *title*; nothing where they were not wanted."""
+        if self.differences is None:
+            return {}
+        before, after = self.differences.lines()
+        return {"before": before, "after": after, "title": title, "summary": self.differences.left_out()}
 
 
 @dataclass
@@ -173,7 +185,7 @@ class Window:
 
     def count(self, entry: Entry, status: os.stat_result | None, what: str) -> None:
         """Count *entry* as something that is made or changed."""
-        self.tally.count(entry.path, what, is_new=status is None)
+        self.tally.count(entry, status, what)
         self.weight += 1
 
     def want(self, entry: Entry) -> File:

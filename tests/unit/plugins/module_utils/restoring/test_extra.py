@@ -73,7 +73,7 @@ def test_what_the_restore_point_does_not_hold_goes_and_directories_look_as_they_
     assert restores.names() == HELD
     assert outcome.values["restored"]["deleted"] == 11
     assert outcome.before is not None
-    assert f"{str(restores.srv / 'a/b/x').removeprefix(str(restores.target))}: extra" in outcome.before
+    assert f"{str(restores.srv / 'a/b/x').removeprefix(str(restores.target))}  extra: goes" in outcome.before
     for directory in ("", "a", "a/b"):
         assert (restores.srv / directory).stat().st_mtime_ns == MTIME
 

@@ -27,11 +27,17 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import (
     LocalError,
     MissingError,
 )
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import Entry, Place, digest_of_segments
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import (
+    Entry,
+    Place,
+    digest_of_segments,
+    path_text,
+)
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import order_key as key_of
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.progress import RESTORING, SILENT, Meter
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring import streamed
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring.comparison import Comparison
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring.differences import Differences
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring.failures import Failures
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring.owners import owner_of
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring.streamed import (
@@ -162,7 +168,7 @@ class Restores:
     def restore(
         self, entries: Iterable[Entry], overwrite: str = "changed", *, checksum: bool = False, check_mode: bool = False
     ) -> Restored:
-        failures, tally = Failures(), Tally()
+        failures, tally = Failures(), Tally(Differences())
         with closing(Target(self.root, MARK, owner_of("current"))) as target:
             restoration = StreamedRestoration(
                 target,
@@ -177,7 +183,12 @@ class Restores:
             warnings = restoration.run(iter(entries), self.source or self.archive, self.generate)
         failed = str(failures.told("failed")) if failures.count else ""
         counts = {what: count for what, count in tally.counts.items() if count}
-        return Restored(counts, tally.size, tally.created, tally.replaced, failed, warnings)
+        assert tally.differences is not None
+        created, replaced = (
+            [path_text(difference.path) for difference in sort]
+            for sort in (tally.differences.created, tally.differences.changed)
+        )
+        return Restored(counts, tally.size, created, replaced, failed, warnings)
 
     def foretold_and_done(self, entries: Iterable[Entry], **options: Value) -> Restored:
         """Restore, and see that check mode had told the same and touched nothing."""

@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import Entry
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring.differences import Differences
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring.links import StandIns
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring.windows import File, Tally
 
@@ -52,19 +53,32 @@ def test_pieces_without_length_change_nothing() -> None:
     assert laid_out(((0, 0), (2, 2), (5, 0), (6, 1)), b"abc", [1], 8) == b"\0\0ab\0\0c\0"
 
 
-def test_the_first_hundred_of_all_windows_are_shown() -> None:
-    total = Tally()
+def test_the_first_thousand_differences_of_all_windows_are_shown_in_order_and_the_rest_is_counted(
+    tmp_path: Path,
+) -> None:
+    total = Tally(Differences())
     for window in range(3):
-        tally = Tally()
-        for number in range(60):
-            tally.count(b"/%d/%d" % (window, number), "files", is_new=window != 1)
-            tally.count_extra(b"/x%d/%d" % (window, number))
+        tally = total.like()
+        for number in range(600):
+            entry = FILE._replace(path=b"/%d/%03d" % (window, number), size=number)
+            tally.count(entry, tmp_path.stat() if window == 1 else None, "files")
+            tally.count_extra(b"/x%d/%03d" % (window, number))
         total.add(tally)
 
-    assert total.counts == {"files": 180, "deleted": 180}
-    assert (len(total.created), total.created[60]) == (100, "/2/0")
-    assert len(total.replaced) == 60
-    assert (len(total.extra), total.extra[-1]) == (100, "/x1/39")
+    assert total.counts == {"files": 1800, "deleted": 1800}
+    shown = total.shown("the target")
+    assert len(shown["after"]) == 1000
+    assert (shown["after"][0], shown["after"][-1]) == ("/0/000  file, 0 B", "/1/399  file, 399 B")
+    assert (len(shown["before"]), shown["before"][-1]) == (400, "/1/399  directory")
+    assert shown["summary"] == ("2,600 more differences are not shown.",)
+
+
+def test_without_being_asked_no_difference_is_collected(tmp_path: Path) -> None:
+    tally = Tally().like()
+    tally.count(FILE, tmp_path.stat(), "files")
+
+    assert tally.differences is None
+    assert tally.shown("the target") == {}
 
 
 def test_what_stands_in_for_a_name_is_kept_in_a_file_and_may_change(tmp_path: Path) -> None:
