@@ -40,6 +40,7 @@ from .native.pool import content_table
 from .native.volumes import VOLUME_SIZE
 from .outcome import Outcome
 from .progress import FINISHING, PRUNING, SCANNING, Meter
+from .records import noted_backup
 from .registry import NAME_LIMIT, DestinationState, Host, LivingRuns, check_name, keep_identity, require_writable
 from .results import PROBLEMS_SHOWN, describe, described_header
 from .retention import DEFAULT_LAST, Candidate, Policy, Slot, Verdict, choose_slot, plan_policy, plan_ring
@@ -127,8 +128,6 @@ def back_up(registry: Registry, host: Host, request: Request, *, check_mode: boo
     """Make sure that a complete restore point of the job exists that is young enough."""
     destination = require_writable(registry, request.destination)
     request.require_sense()
-    if not request.pre_commands:  # else they may have to make some of the paths
-        scan.roots_of(request.paths)
     identity, client, is_new = host.client_of(request.client)
     check_name(client, "client")
 
@@ -138,6 +137,10 @@ def back_up(registry: Registry, host: Host, request: Request, *, check_mode: boo
     run_id = names.run_id(started, host.chance())
     job = Job(request.job, client, destination.name, identity, state, living, started, run_id)
     with ExitStack() as stack:
+        records = state.records(client, request.job)
+        note = stack.enter_context(noted_backup(records, host.now, check_mode=check_mode))
+        if not request.pre_commands:  # else they may have to make some of the paths
+            scan.roots_of(request.paths)
         reach = partial(open_storage, destination, job.run, state, may_write=not check_mode, warm=_EARLY)
         storage = stack.enter_context(reach()) if is_new and not check_mode else None
         if storage is not None:
@@ -147,7 +150,7 @@ def back_up(registry: Registry, host: Host, request: Request, *, check_mode: boo
             stack.enter_context(living.alive(job.run))
         storage = storage or stack.enter_context(reach())
         run = _Run(job, request, storage, destination, host.chance, host.progress)
-        return reported(run.foretell() if check_mode else run.do(), storage)
+        return note.tell(reported(run.foretell() if check_mode else run.do(), storage))
 
 
 def _introduced(job: Job, request: Request, storage: Storage, config_directory: Path) -> Job:

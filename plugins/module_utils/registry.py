@@ -20,6 +20,7 @@ from .errors import LocalError, LockedError, UsageError, told_as
 from .native.names import slug
 from .private_files import UnusableFileError, locked, read_json, remove_json, write_json
 from .progress import SILENT
+from .records import JobRecords
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -397,6 +398,10 @@ class DestinationState:
 
     def job(self, client: str, job: str) -> JobState:
         return JobState(self.directory / "clients" / slug(client) / slug(job))
+
+    def records(self, client: str | None, job: str) -> JobRecords:
+        """Return where this host records what became of a job; without a *client* it is an account of cPanel."""
+        return JobRecords(self.directory / "records" / ("accounts" if client is None else slug(client)) / slug(job))
 
 
 class JobState:

@@ -19,6 +19,7 @@ from .native.fetch import Fetcher
 from .native.points import ManifestCache, list_points, read_job_file
 from .outcome import Outcome
 from .progress import LOADING, RESTORING, Meter
+from .records import note_restore
 from .registry import DestinationState, Host, check_name, require, require_fitting
 from .restoring.choosing import PointChooser, Wanted
 from .restoring.comparison import Comparison
@@ -86,6 +87,11 @@ class Wish:
         return self.target or Path("/")
 
     @property
+    def is_whole(self) -> bool:
+        """Whether all of a restore point is wanted."""
+        return not (self.paths or self.parts)
+
+    @property
     def leaves_dumps(self) -> bool:
         """Whether dumps do not become files: they are loaded, or the place that they came from is no file."""
         return self.load is not None or self.root == Path("/")
@@ -141,7 +147,9 @@ def restore(registry: Registry, host: Host, wish: Wish, *, check_mode: bool, sho
                 if not stored:
                     raise
         warnings = (*warnings, *deed.delete_extra(), *deed.left_dumps(), *target.attributes.report())
-        return reported(deed.outcome(storage.bytes_received, warnings), storage)
+        outcome = reported(deed.outcome(storage.bytes_received, warnings), storage)
+        records = destination_state.records(client, wish.job)
+        return note_restore(records, host.now, outcome, is_whole=wish.is_whole, check_mode=check_mode)
 
 
 def _stored_points(storage: Storage, state: JobState, wish: Wish, client: str, run: str) -> tuple[StoredPoint, ...]:

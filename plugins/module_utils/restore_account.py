@@ -30,6 +30,7 @@ from .native import names
 from .native.entries import DATABASE, FILE, Entry, path_bytes, path_text, time_text
 from .outcome import Outcome
 from .progress import LOADING, RESTORING, Meter
+from .records import note_restore
 from .registry import DestinationState, check_name, require, require_fitting
 from .restoring.account_loading import AccountLoader
 from .restoring.account_selection import account_selection
@@ -130,7 +131,10 @@ def restore_account(
             warnings += deed.rebuild(target) if wish.rebuild else deed.restore(target, side_by_side, restarts=restarts)
         if loader is not None:
             warnings += loader.load(Meter(host.progress, LOADING), check_mode=check_mode)
-        return reported(deed.outcome(point, (*warnings, *_shortcomings(listing, selection))), storage)
+        outcome = reported(deed.outcome(point, (*warnings, *_shortcomings(listing, selection))), storage)
+        is_whole = not (wish.paths or wish.parts or selection.left)
+        records = state.records(None, wish.account)
+        return note_restore(records, host.now, outcome, is_whole=is_whole, check_mode=check_mode)
 
 
 def _chosen(

@@ -9,25 +9,27 @@ import shutil
 import tempfile
 import time
 import typing as t
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 
 from . import connections
-from .errors import UsageError, told_as
+from .errors import LocalError, UsageError, told_as
 from .jobs import Job
 from .native import names
+from .native.entries import time_text
 from .native.inventory import CLIENTS, find_jobs, look_at
 from .outcome import Outcome, bounded
 from .private_files import locked, make_private_directory
 from .progress import VERIFYING, Meter
+from .records import VerificationRecord
 from .registry import DestinationState, LivingRuns, check_name, require_native
 from .verifying.findings import SHOWN, DamageFoundError, summary_of, warnings_of
 from .verifying.job_proof import JobProof, Verified, Workers
 from .verifying.ledger import open_ledger
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from datetime import timedelta
 
@@ -39,6 +41,7 @@ if t.TYPE_CHECKING:
     from .verifying.ledger import Ledger
 
     OpenStorage = Callable[..., AbstractContextManager[Storage]]
+    Recorder = Callable[[FoundJob, Verified, Sequence[Finding]], None]
 
 _SIDE_BY_SIDE = 4
 
@@ -105,7 +108,9 @@ def verify(
         verification = _Verification(
             storage, ledger, scratch, request, job_of, meter, is_late=is_late, is_read_only=destination.read_only
         )
-        outcome = verification.do(jobs, client, destination.max_connections or _SIDE_BY_SIDE, check_mode=check_mode)
+        side_by_side = destination.max_connections or _SIDE_BY_SIDE
+        record = _recorder(state, host, sample=request.sample, check_mode=check_mode)
+        outcome = verification.do(jobs, client, side_by_side, record, check_mode=check_mode)
         return connections.reported(outcome, storage)
 
 
@@ -182,8 +187,13 @@ class _Verification:
         self._before: list[str] = []
         self._after: list[str] = []
 
-    def do(self, jobs: list[FoundJob], client: str | None, side_by_side: int, *, check_mode: bool) -> Outcome:
-        """Verify *jobs*, which are those of *client*, or of all clients, one after another."""
+    def do(
+        self, jobs: list[FoundJob], client: str | None, side_by_side: int, record: Recorder, *, check_mode: bool
+    ) -> Outcome:
+        """Verify *jobs*, which are those of *client*, or of all clients, one after another.
+
+        *record* is told of each what was read and found.
+        """
         scope = f"{client or ''}/{self._request.job or ''}"
         self._ledger.begin(scope)
         if self._request.job is None:
@@ -199,7 +209,9 @@ class _Verification:
                 # What was listed first may be days old when it is its turn.
                 current = look_at(self._storage, found.directory) if number else found
                 if current is not None:
+                    before, known = replace(self._verified), len(self._findings)
                     self._do_job(current, workers, check_mode=check_mode)
+                    record(current, _difference(self._verified, before), self._findings[known:])
         if not self._verified.volumes_left:
             self._ledger.end(scope)
         return self._outcome()
@@ -237,6 +249,27 @@ class _Verification:
         title = f"what is recorded as damaged on {self._request.destination}"
         before, after = tuple(bounded(self._before)), tuple(bounded(self._after))
         return Outcome(is_changed, values, before, after, warnings, title)
+
+
+def _recorder(state: DestinationState, host: Host, *, sample: int, check_mode: bool) -> Recorder:
+    """Return what records on this host what was found of a job; nothing does in check mode."""
+
+    def record(found: FoundJob, verified: Verified, findings: Sequence[Finding]) -> None:
+        costly = [finding for finding in findings if finding.is_costly]
+        message = costly[0].warning if costly else None
+        kept = VerificationRecord(
+            *(time_text(host.now()), sample, verified.manifests, verified.volumes, verified.bytes),
+            *(verified.volumes_left, len(costly), message),
+        )
+        with suppress(LocalError):  # what was found is told all the same, and the next verification records again
+            if not check_mode:
+                state.records(found.client, found.name).keep(kept)
+
+    return record
+
+
+def _difference(after: Verified, before: Verified) -> Verified:
+    return Verified(*(value - earlier for value, earlier in zip(astuple(after), astuple(before))))
 
 
 def _lines(found: FoundJob, noted: dict[str, Damage]) -> list[str]:
