@@ -73,6 +73,17 @@ class IndexedPoint:
     generation: int
 
 
+class Totals(t.NamedTuple):
+    """How many restore points a job has, when the oldest was made, and how much is stored of it at least.
+
+    The least is what the largest restore point of each pool needs: they share what lies in one.
+    """
+
+    points: int
+    oldest: datetime | None
+    stored_size: int
+
+
 class Showing(t.NamedTuple):
     """A restore point that shows a version."""
 
@@ -171,6 +182,27 @@ class Answers:
         """Return how many parts the restore point *point* has."""
         (count,) = self._db.execute("SELECT count(*) FROM parts WHERE point_id = ?", (point.id,)).fetchone()
         return int(count)
+
+    # one job, by its id
+
+    def points_of(self, job_id: int, limit: int = -1, *, only_sound: bool = False) -> Iterator[IndexedPoint]:
+        """Yield the restore points of a job, newest first, or those of them that are complete and not damaged."""
+        query = _query(
+            *(_POINTS, "job_id = :job_id AND (NOT :only_sound OR is_complete AND NOT is_damaged)"),
+            "ORDER BY seq DESC LIMIT :limit",
+        )
+        values = {"job_id": job_id, "only_sound": only_sound, "limit": limit}
+        return map(_point_of, self._db.execute(query, values))
+
+    def totals_of(self, job_id: int) -> Totals:
+        """Return what there is of a job in all."""
+        rows = self._db.execute(
+            "SELECT count(*), min(created), max(stored_size) FROM points WHERE job_id = ? GROUP BY pool", (job_id,)
+        ).fetchall()
+        with nonsense_told():
+            created = [parse_time(oldest) for _count, oldest, _size in rows]
+            points, stored_size = (sum(row[column] for row in rows) for column in (0, 2))
+        return Totals(points, min(created, default=None), stored_size)
 
     # versions
 

@@ -69,6 +69,12 @@ class Host(HostDirectories):
     def backup_info(self, **changes: object) -> Task:
         return self._task("backup_info", {"destination": DESTINATION}, changes)
 
+    def job_info(self, **changes: object) -> Task:
+        return self._task("job_info", {"client": CLIENT}, changes)
+
+    def verify(self, **changes: object) -> Task:
+        return self._task("verify", {"destination": DESTINATION, "client": CLIENT}, changes)
+
     def reindex(self, **changes: object) -> Task:
         return self._task("reindex", {"destination": DESTINATION}, changes)
 

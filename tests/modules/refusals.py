@@ -8,9 +8,11 @@ from __future__ import annotations
 import re
 import typing as t
 
+from .hosts import Host
+
 if t.TYPE_CHECKING:
-    from .hosts import Host
     from .running import Result, Task
+    from .snapshots import Snapshot
 
 # What the far side said is quoted, and may hold sentences of its own.
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\([^()]*\)")
@@ -22,13 +24,25 @@ _ADVICE = 1  # one sentence says what happened; a second one may say what to do
 def refusal(host: Host, task: Task, kind: str, *named: object) -> Result:
     """Run *task*, which must be refused in a sentence with all of *named* in it, and touch nothing.
 
-    *kind* is that of the error, empty where Ansible itself refuses the options.
+    *kind* is that of the error, empty where Ansible itself refuses the options. Why a backup failed is recorded.
     """
-    before = host.seen()
+    seen = _unrecorded if task.module == "backup" else Host.seen
+    before = seen(host)
     result = host.call(task)
-    assert host.seen() == before
+    assert seen(host) == before
     assert_sentence(host, result, kind, *named)
     return result
+
+
+def _unrecorded(host: Host) -> Snapshot:
+    """Return all that a backup could change, but for the records of what became of it and the directories above."""
+    above = {host.state, *(path for path in host.state.glob("*") if path.is_dir())}
+    records = [directory / "records" for directory in above]
+    return {
+        path: what
+        for path, what in host.seen().items()
+        if path not in above and not any(path == one or one in path.parents for one in records)
+    }
 
 
 def assert_sentence(host: Host, result: Result, kind: str, *named: object) -> None:

@@ -22,6 +22,7 @@ MODULES = (
     "backup_info",
     "destination",
     "destination_info",
+    "job_info",
     "reindex",
     "restore",
     "restore_point",

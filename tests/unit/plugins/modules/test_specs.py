@@ -56,6 +56,8 @@ def test_every_module_finds_configuration_and_state_in_the_same_places(
         ("backup", BACKUP),
         ("backup", {**BACKUP, "exclude": ["*.tmp"], "structure": "deduplicated", "verify": "readback"}),
         ("backup_info", REINDEX),
+        ("job_info", {}),
+        ("job_info", {**REINDEX, "client": "web01", "max_age": "2d", "points": 7}),
         ("reindex", REINDEX),
         ("restore", RESTORE),
         ("restore", {**_without(RESTORE, "target"), "in_place": True}),
