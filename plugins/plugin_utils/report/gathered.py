@@ -1,0 +1,383 @@
+# Copyright (c) 2026, the stowage.ftp_backup contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What was gathered of the hosts of a fleet, as facts of known types, whatever the hosts have sent.
+
+A host may be broken, or in the hands of a stranger: what is not of its type is taken as not known, and there are bounds
+to how much a host can say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import typing as t
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+
+from ...module_utils.words import counted
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+UNREACHABLE, FAILED, MISSING, GATHERED = "unreachable", "failed", "missing", "gathered"
+NEVER, OVERDUE, DAMAGED, PARTIAL, UNKNOWN, FAILING, FRESH = (
+    *("never", "overdue", "damaged", "partial", "unknown"),
+    *("failing", "fresh"),
+)
+NO_JOBS = "no_jobs"
+#: All that can be said of a host or a job, from the worst to the best.
+STATES = (UNREACHABLE, FAILED, MISSING, NEVER, OVERDUE, DAMAGED, PARTIAL, UNKNOWN, FAILING, NO_JOBS, FRESH)
+IN_ORDER = (NO_JOBS, FRESH)
+_TOLD_STATES = (NEVER, OVERDUE, DAMAGED, PARTIAL, UNKNOWN, FRESH)
+_LONGEST = 2000
+_MOST_JOBS = 5000
+_MOST_POINTS = 1000
+_MOST_NOTES = 50
+_LARGEST = 10**18
+_CLOCK = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A restore point; *sent* is None where it is not known what its run has sent."""
+
+    id: str
+    created: datetime | None
+    is_good: bool
+    entries: int
+    size: int
+    sent: int | None
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What the last verification has read, and whether nothing was found to be lost."""
+
+    ended: datetime
+    is_whole: bool
+    sample: int
+    volumes: int
+    size: int
+    volumes_left: int
+
+
+@dataclass(frozen=True)
+class Restore:
+    """What the last restore that went well has brought back."""
+
+    ended: datetime
+    is_whole: bool
+    entries: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why the last run failed."""
+
+    ended: datetime | None
+    message: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """How a job stands, or an account of cPanel; *client* is given where it is another than the host that tells of it.
+
+    *points* come oldest first; *max_age* and ages in seconds.
+    """
+
+    name: str
+    is_account: bool
+    client: str | None
+    destination: str
+    structure: str
+    state: str
+    reason: str
+    max_age: int
+    point: Point | None
+    point_count: int
+    oldest: datetime | None
+    stored_size: int
+    points: tuple[Point, ...]
+    failure: Failure | None
+    verification: Verification | None
+    restore: Restore | None
+
+
+@dataclass(frozen=True)
+class HostFacts:
+    """What is known of a host: how it was reached, why not, its jobs, and what there is to know besides."""
+
+    name: str
+    reached: str
+    message: str
+    jobs: tuple[Job, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def state(self) -> str:
+        """The worst of all that is to be said of it."""
+        if self.reached != GATHERED:
+            return self.reached
+        return min((job.state for job in self.jobs), key=STATES.index, default=UNKNOWN if self.notes else NO_JOBS)
+
+    @property
+    def needs_attention(self) -> bool:
+        return self.state not in IN_ORDER
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """All hosts, the worst first."""
+
+    hosts: tuple[HostFacts, ...]
+
+    @property
+    def in_need(self) -> tuple[HostFacts, ...]:
+        return tuple(host for host in self.hosts if host.needs_attention)
+
+    @property
+    def in_order(self) -> tuple[HostFacts, ...]:
+        return tuple(host for host in self.hosts if host.state == FRESH)
+
+    @property
+    def without_jobs(self) -> tuple[HostFacts, ...]:
+        return tuple(host for host in self.hosts if host.state == NO_JOBS)
+
+    @property
+    def summary(self) -> str:
+        """The sentence that says it all."""
+        count, need = len(self.hosts), len(self.in_need)
+        hosts = counted(count, "host", "hosts")
+        if not count:
+            return "There are no hosts to report on."
+        if not need:
+            told = f"None of {hosts} needs attention."
+        else:
+            told = f"{need:,} of {hosts} {'needs' if need == 1 else 'need'} attention."
+        idle = len(self.without_jobs)
+        return f"{told} {counted(idle, 'host has', 'hosts have')} no jobs." if idle else told
+
+    def counts(self) -> dict[str, int]:
+        """Return how many hosts and jobs there are of each state that occurs, the worst first."""
+        found = [state for host in self.hosts for state in _states_of(host)]
+        return {state: found.count(state) for state in STATES if state in found}
+
+    def lines(self) -> list[str]:
+        """Return a line on each host and job that needs attention, the worst host first."""
+        return [line for host in self.in_need for line in _lines_of(host)]
+
+    def fingerprint(self) -> str:
+        """Return what changes whenever anything has happened, other than that time has passed."""
+        told = [
+            [host.name, host.reached, host.message, host.notes, [_lasting(job) for job in host.jobs]]
+            for host in self.hosts
+        ]
+        return hashlib.sha256(json.dumps(told, default=str).encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def _states_of(host: HostFacts) -> Iterator[str]:
+    if host.reached != GATHERED or not host.jobs:
+        yield host.state
+    else:
+        yield from (job.state for job in host.jobs)
+
+
+def _lines_of(host: HostFacts) -> Iterator[str]:
+    if host.reached != GATHERED:
+        yield f"{host.name}: {host.message}"
+    for job in host.jobs:
+        if job.state not in IN_ORDER:
+            failure = f" The last run failed: {job.failure.message}" if job.failure else ""
+            yield f"{host.name}, {job.name}: {job.reason}{failure}"
+    if host.reached == GATHERED:
+        yield from (f"{host.name}: {note}" for note in host.notes)
+
+
+def _lasting(job: Job) -> list[object]:
+    """Return what of *job* does not change by itself: its reason tells an age."""
+    return [
+        *(job.name, job.client, job.destination, job.structure, job.state, job.max_age, job.stored_size),
+        *(repr(job.points), repr(job.failure), repr(job.verification), repr(job.restore)),
+    ]
+
+
+# -- reading what was gathered
+
+
+def fleet_of(gathered: Sequence[Mapping[str, t.Any]], now: datetime) -> Fleet:
+    """Return the facts of all hosts, the worst first.
+
+    Each of *gathered* has the name of a ``host``, the ``result`` of ``job_info`` there, or None where there is none,
+    the results ``reindexed`` of ``reindex`` that came before, and the jobs that are ``expected``.
+    """
+    hosts = [_host_of(values, now) for values in gathered]
+    elsewhere = _known_elsewhere(hosts)
+    told = [_with_notes(host, elsewhere.get(host.name, ())) for host in hosts]
+    return Fleet(tuple(sorted(told, key=lambda host: (STATES.index(host.state), host.name))))
+
+
+def _known_elsewhere(hosts: Sequence[HostFacts]) -> dict[str, list[str]]:
+    """Return sentences on the jobs of clients that other hosts have told, by the client."""
+    known: dict[str, list[str]] = {}
+    for host in hosts:
+        for job in host.jobs:
+            if job.client is not None:
+                known.setdefault(job.client, []).append(f"{host.name} knows of its job {job.name}: {job.reason}")
+    return known
+
+
+def _with_notes(host: HostFacts, more: Sequence[str]) -> HostFacts:
+    """Return *host* with what others know of it, if it did not tell anything itself."""
+    if host.reached == GATHERED or not more:
+        return host
+    notes = (*host.notes, *more[:_MOST_NOTES])
+    return HostFacts(host.name, host.reached, host.message, host.jobs, notes)
+
+
+def _host_of(values: Mapping[str, t.Any], now: datetime) -> HostFacts:
+    name, result = _text(values.get("host")) or "unknown", _mapping(values.get("result"))
+    reindexed = [
+        f"The index could not be made anew, so this may be old: {_text(one.get('msg')) or 'nobody knows why'}"
+        for one in map(_mapping, _items(values.get("reindexed"), _MOST_NOTES))
+        if one.get("failed") or "failure" in one
+    ]
+    if not isinstance(result.get("jobs"), (list, tuple)):
+        reached, message = _why_nothing(result)
+        return HostFacts(name, reached, message, (), (*reindexed, *_expected(values)))
+    own = _text(result.get("client"))
+    found = [_job_of(_mapping(one), own) for one in _items(result["jobs"], _MOST_JOBS)]
+    notes = [*reindexed, *_notes_of(result, now)]
+    if len(result["jobs"]) > _MOST_JOBS:
+        notes.append(f"It told of {len(result['jobs']):,} jobs; those after the first {_MOST_JOBS:,} are left out.")
+    jobs = sorted(found, key=lambda job: (STATES.index(job.state), job.name, job.destination, job.client or ""))
+    return HostFacts(name, GATHERED, "", tuple(jobs), tuple(notes))
+
+
+def _why_nothing(result: Mapping[str, t.Any]) -> tuple[str, str]:
+    """Return how a host was reached that has told of no jobs, and the sentence on it."""
+    message = _text(result.get("msg")).strip()
+    if not result:
+        return MISSING, "Nothing was gathered here: the host failed before, or could not be reached then."
+    if result.get("unreachable"):
+        return UNREACHABLE, message or "The host could not be reached."
+    return FAILED, message or "The host could not tell how its backups stand, and did not say why."
+
+
+def _expected(values: Mapping[str, t.Any]) -> Iterator[str]:
+    """Yield a sentence on the jobs that the host should have."""
+    jobs = [_mapping(one) for one in _items(values.get("expected"), _MOST_NOTES)]
+    told = [f"{_text(job.get('job')) or _text(job.get('account'))} on {_text(job.get('destination'))}" for job in jobs]
+    if told:
+        yield f"It should have backups of: {', '.join(told)}."
+
+
+def _notes_of(result: Mapping[str, t.Any], now: datetime) -> Iterator[str]:
+    time = _moment(result.get("time"))
+    if time is not None and time > now + _CLOCK:
+        yield f"Its clock is ahead: it said {time:%Y-%m-%d %H:%M:%S} UTC."
+    for destination in map(_mapping, _items(result.get("destinations"), _MOST_NOTES)):
+        failure = _text(_mapping(destination.get("failure")).get("msg"))
+        if failure:
+            yield f"Destination {_text(destination.get('name'))}: {failure}"
+    yield from filter(None, map(_text, _items(result.get("problems"), _MOST_NOTES)))
+
+
+def _job_of(values: Mapping[str, t.Any], own: str) -> Job:
+    account, client = _text(values.get("account")), _text(values.get("client"))
+    failure = _failure_of(values.get("last_failure"))
+    state = values.get("state") if values.get("state") in _TOLD_STATES else UNKNOWN
+    points = [_point_of(_mapping(point)) for point in _items(values.get("points"), _MOST_POINTS)]
+    return Job(
+        name=account or _text(values.get("job")) or "unknown",
+        is_account=bool(account),
+        client=client if client and client != own else None,
+        destination=_text(values.get("destination")),
+        structure=_text(values.get("structure")),
+        state=FAILING if state == FRESH and failure is not None else str(state),
+        reason=_text(values.get("reason")) or "The host did not say why.",
+        max_age=_number(values.get("max_age")) or 0,
+        point=_point_of(values["point"]) if _mapping(values.get("point")) else None,
+        point_count=_number(values.get("point_count")) or 0,
+        oldest=_moment(values.get("oldest")),
+        stored_size=_number(values.get("stored_bytes")) or 0,
+        points=tuple(reversed(points)),
+        failure=failure,
+        verification=_verification_of(_mapping(values.get("last_verification"))),
+        restore=_restore_of(_mapping(values.get("last_restore"))),
+    )
+
+
+def _point_of(values: Mapping[str, t.Any]) -> Point:
+    return Point(
+        id=_text(values.get("id")),
+        created=_moment(values.get("created")),
+        is_good=values.get("complete") is True and values.get("damaged") is False,
+        entries=_number(values.get("entries")) or 0,
+        size=_number(values.get("bytes")) or 0,
+        sent=_number(values.get("bytes_sent")),
+    )
+
+
+def _failure_of(value: object) -> Failure | None:
+    values = _mapping(value)
+    if not values:
+        return None
+    return Failure(_moment(values.get("ended")), _text(values.get("msg")) or "Nobody knows why.")
+
+
+def _verification_of(values: Mapping[str, t.Any]) -> Verification | None:
+    ended = _moment(values.get("ended"))
+    if ended is None:
+        return None
+    sample, volumes, size, left = (
+        _number(values.get(name)) or 0 for name in ("sample", "volumes", "bytes", "volumes_left")
+    )
+    return Verification(ended, values.get("whole") is True, sample, volumes, size, left)
+
+
+def _restore_of(values: Mapping[str, t.Any]) -> Restore | None:
+    ended = _moment(values.get("ended"))
+    if ended is None:
+        return None
+    entries, size = (_number(values.get(name)) or 0 for name in ("entries", "bytes"))
+    return Restore(ended, values.get("whole") is True, entries, size)
+
+
+# -- values of any type
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        return ""
+    text = " ".join(str(value).split())
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+def _number(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LARGEST:
+        return None
+    return int(value)
+
+
+def _moment(value: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(value).replace("Z", "+00:00")) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    if moment is None:
+        return None
+    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
+    try:
+        return moment.astimezone(timezone.utc)
+    except OverflowError:
+        return None
+
+
+def _mapping(value: object) -> Mapping[str, t.Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _items(value: object, most: int) -> Sequence[t.Any]:
+    return value[:most] if isinstance(value, (list, tuple)) else ()
