@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import typing as t
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -35,6 +36,7 @@ _MOST_JOBS = 5000
 _MOST_POINTS = 1000
 _MOST_NOTES = 50
 _LARGEST = 10**18
+_DIGITS = re.compile(r"([0-9]{1,18})")
 _CLOCK = timedelta(minutes=5)
 
 
@@ -215,7 +217,13 @@ def fleet_of(gathered: Sequence[Mapping[str, t.Any]], now: datetime) -> Fleet:
     hosts = [_host_of(values, now) for values in gathered]
     elsewhere = _known_elsewhere(hosts)
     told = [_with_notes(host, elsewhere.get(host.name, ())) for host in hosts]
-    return Fleet(tuple(sorted(told, key=lambda host: (STATES.index(host.state), host.name))))
+    return Fleet(tuple(sorted(told, key=lambda host: (STATES.index(host.state), _natural(host.name)))))
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Return what sorts names as people do, by the numbers in them: web9 comes before web10."""
+    pieces = _DIGITS.split(name)
+    return [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in pieces]
 
 
 def _known_elsewhere(hosts: Sequence[HostFacts]) -> dict[str, list[str]]:
@@ -248,7 +256,8 @@ def _host_of(values: Mapping[str, t.Any], now: datetime) -> HostFacts:
         return HostFacts(name, reached, message, (), (*reindexed, *_expected(values)))
     own = _text(result.get("client"))
     found = [_job_of(_mapping(one), own) for one in _items(result["jobs"], _MOST_JOBS)]
-    notes = [*reindexed, *_notes_of(result, now)]
+    reasons = {job.reason for job in found}
+    notes = [*reindexed, *(note for note, said in _notes_of(result, now) if said not in reasons)]
     if len(result["jobs"]) > _MOST_JOBS:
         notes.append(f"It told of {len(result['jobs']):,} jobs; those after the first {_MOST_JOBS:,} are left out.")
     jobs = sorted(found, key=lambda job: (STATES.index(job.state), job.name, job.destination, job.client or ""))
@@ -257,7 +266,7 @@ def _host_of(values: Mapping[str, t.Any], now: datetime) -> HostFacts:
 
 def _why_nothing(result: Mapping[str, t.Any]) -> tuple[str, str]:
     """Return how a host was reached that has told of no jobs, and the sentence on it."""
-    message = _text(result.get("msg")).strip()
+    message = _text(result.get("msg")).removeprefix("Task failed: ")
     if not result:
         return MISSING, "Nothing was gathered here: the host failed before, or could not be reached then."
     if result.get("unreachable"):
@@ -273,15 +282,16 @@ def _expected(values: Mapping[str, t.Any]) -> Iterator[str]:
         yield f"It should have backups of: {', '.join(told)}."
 
 
-def _notes_of(result: Mapping[str, t.Any], now: datetime) -> Iterator[str]:
+def _notes_of(result: Mapping[str, t.Any], now: datetime) -> Iterator[tuple[str, str]]:
+    """Yield what there is to know besides the jobs, and what the host itself said of it."""
     time = _moment(result.get("time"))
     if time is not None and time > now + _CLOCK:
-        yield f"Its clock is ahead: it said {time:%Y-%m-%d %H:%M:%S} UTC."
+        yield f"Its clock is ahead: it said {time:%Y-%m-%d %H:%M:%S} UTC.", ""
     for destination in map(_mapping, _items(result.get("destinations"), _MOST_NOTES)):
         failure = _text(_mapping(destination.get("failure")).get("msg"))
         if failure:
-            yield f"Destination {_text(destination.get('name'))}: {failure}"
-    yield from filter(None, map(_text, _items(result.get("problems"), _MOST_NOTES)))
+            yield f"Destination {_text(destination.get('name'))}: {failure}", failure
+    yield from ((problem, "") for problem in map(_text, _items(result.get("problems"), _MOST_NOTES)) if problem)
 
 
 def _job_of(values: Mapping[str, t.Any], own: str) -> Job:

@@ -124,7 +124,7 @@ def structure_words(job: Job) -> str:
 
 def count_words(job: Job) -> str:
     """Return how many restore points there are, and how much they need."""
-    points = counted(job.point_count, "restore point", "restore points")
+    points = counted(job.point_count, "point", "points")
     least = "at least " if job.structure == "deduplicated" else ""
     since = "" if job.oldest is None else f" since {job.oldest:%Y-%m-%d}"
     return f"{points}{since}, {least}{size_text(job.stored_size)} stored"
