@@ -165,9 +165,13 @@ def _keep_failure(records: JobRecords, error: BackupError, ended: str) -> None:
 
 def _keep_success(records: JobRecords, outcome: Outcome | None, ended: str) -> None:
     with suppress(LocalError):
-        before = records.backup() or BackupRecord(ended)
+        known = records.backup()
+        before = known or BackupRecord(ended)
         sent = dict(before.sent)
-        point = outcome.values.get("point") if outcome is not None and outcome.changed else None
+        is_changed = outcome is not None and outcome.changed
+        if known is not None and known.message is None and not is_changed:
+            return  # all is as it was, and so is every file
+        point = outcome.values.get("point") if outcome is not None and is_changed else None
         if point and point["bytes_sent"]:
             sent[point["id"]] = point["bytes_sent"]
         newest = dict(sorted(sent.items())[-SENT_KEPT:])  # ids begin with the time of their run

@@ -171,6 +171,23 @@ def test_it_is_recorded_how_a_backup_ends_and_what_it_has_sent(tmp_path: Path) -
     )
 
 
+def test_a_run_that_changes_nothing_is_recorded_only_after_a_failure(tmp_path: Path) -> None:
+    records = JobRecords(tmp_path)
+    nothing = Outcome(changed=False, values={"point": {"id": "x", "bytes_sent": 0}})
+
+    for moment, message in ((NOW, None), (NOW + DAY, None), (NOW + 2 * DAY, "No."), (NOW + 3 * DAY, None)):
+        if message:
+            with pytest.raises(LoginError), noted_backup(records, _at(moment), check_mode=False):
+                raise LoginError(message)
+        else:
+            with noted_backup(records, _at(moment), check_mode=False) as note:
+                note.tell(nothing)
+        if moment == NOW + DAY:
+            assert records.backup() == BackupRecord("2026-11-26T12:00:00Z", last_success="2026-11-26T12:00:00Z")
+
+    assert records.backup() == BackupRecord("2026-11-29T12:00:00Z", last_success="2026-11-29T12:00:00Z")
+
+
 def test_only_the_newest_runs_are_remembered(tmp_path: Path) -> None:
     records = JobRecords(tmp_path)
 
