@@ -15,7 +15,7 @@ import pytest
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 UTILS = "module_utils"
 ANSIBLE = frozenset({"modules", "action", "filter", "plugin_utils", "doc_fragments"})
-COMMAND = frozenset({"agent", "agent_options", "agent_installation"})
+COMMAND = frozenset({"agent", "agent_options", "agent_installation", "job_info_options"})
 OPTIONS = frozenset({"options"})
 FOUNDATION = frozenset({"native", "cpanel", "databases", "ftp"})
 BESIDE = {"cpanel": {"databases", "native"}}  # what folders of the foundation know of one another
