@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import typing as t
 from dataclasses import dataclass
+from difflib import unified_diff
+from itertools import islice
 
 from .words import printable
 
@@ -39,6 +41,11 @@ class Outcome:
         headers = {"before_header": title, "after_header": title} if title else {}
         sides = {"before": _text(self.before or ()), "after": _text(self.after or ())}
         return {**headers, **sides, **({"prepared": _text(self.summary)} if self.summary else {})}
+
+    def told(self) -> tuple[str, ...]:
+        """Return the diff as lines that each begin with what becomes of them, and then the summary."""
+        compared = unified_diff(self.before or (), self.after or (), lineterm="", n=LINES_SHOWN)
+        return (*islice(compared, 3, None), *self.summary)  # the first three say where each side begins
 
 
 def _text(lines: Sequence[str]) -> str:

@@ -32,7 +32,8 @@ attributes:
   diff_mode:
     support: full
     details:
-      - It lists the restore points of the job before and after, each with the reason why it stays or goes.
+      - It lists the restore points of the job before and after, each with the reason why it is made, stays or goes, and
+        tells below what has changed and how much that is.
   idempotent:
     support: full
     details:
@@ -371,6 +372,7 @@ EXAMPLES = r"""
     paths:
       - /srv/www
       - /etc/nginx
+  # What it would do, and why, is told beforehand by: ansible-playbook --check --diff
 
 - name: Keep much history in little space
   stowage.ftp_backup.backup:
@@ -503,8 +505,54 @@ point:
       sample:
         - path: /srv/www/private.key
           problem: Permission denied
+reason:
+  description: Why a restore point was made, or why none was.
+  returned: success
+  type: str
+  sample: the newest complete one is 26 h old, and max_age is 12h
+changes:
+  description:
+    - What of the tree and of the databases has changed since RV(changes.base). In check mode it is the same.
+    - With a fresh restore point nobody has looked, so everything is V(0).
+  returned: success
+  type: dict
+  contains:
+    base:
+      description: The id of the restore point that was compared with, V(null) if all of it was sent anew.
+      type: str
+      returned: always
+      sample: 20261114t030000z-0b77c2
+    new:
+      description: How many entries it does not have.
+      type: int
+      returned: always
+      sample: 12
+    changed:
+      description:
+        - How many entries are others than there. Of a file that is told by size, times and inode. One that was changed
+          while it was being backed up, or right before that, is read again and counts, and so does every database.
+      type: int
+      returned: always
+      sample: 3
+    unchanged:
+      description: How many entries are as they are there.
+      type: int
+      returned: always
+      sample: 18196
+    gone:
+      description: How many entries of it are not there any more.
+      type: int
+      returned: always
+      sample: 4
+    bytes:
+      description:
+        - How much content the new and changed files and the databases have, which is what is read and, before
+          compression, the most that is uploaded. In check mode, the size of a database is what its server estimates.
+      type: int
+      returned: always
+      sample: 1572864
 pruned:
-  description: The restore points that were removed, with the reason.
+  description: The restore points that were removed, with the reason; in check mode those that would be.
   returned: success
   type: list
   elements: dict
@@ -512,6 +560,15 @@ pruned:
     - id: 20261115t030000z-77ab01
       seq: 35
       reason: its slot s03 holds a newer one, 42
+kept:
+  description: The restore points that stay beside RV(point), oldest first, with the reason; the newest 200 of them.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - id: 20261116t030000z-5e21ba
+      seq: 36
+      reason: number 7 of the last 7
 failure:
   description:
     - What kind of error ended the module, and the code of the server's reply if there was one.

@@ -30,7 +30,7 @@ attributes:
   diff_mode:
     support: full
     details:
-      - Of the password it shows only whether it would be another one.
+      - It lists the options before and after. Of the password it shows only that it is set, changed or unchanged.
   idempotent:
     support: full
 options:

@@ -35,7 +35,8 @@ attributes:
   diff_mode:
     support: full
     details:
-      - It lists what would be created, what would be replaced and what would be deleted, the first 100 of each.
+      - It lists what is created, changed (size, mode, owner, time) and deleted, by path, the first 1000, and how many
+        more there are.
   idempotent:
     support: full
     details:
@@ -236,6 +237,7 @@ EXAMPLES = r"""
       - name: /srv/www
     in_place: true
     delete_extra: true
+  # Look first at what would become of each path: ansible-playbook --check --diff
 
 - name: Bring back one mailbox of an account that cPanel has backed up
   stowage.ftp_backup.restore:

@@ -32,7 +32,7 @@ attributes:
   diff_mode:
     support: full
     details:
-      - It lists the restore points of the job before and after.
+      - It lists the restore points of the job before and after, and why one goes.
   idempotent:
     support: full
 options:

@@ -56,7 +56,9 @@ def test_check_mode_makes_nothing(host: Host) -> None:
 
     said = host.do("backup", JOB, "--force", "--check")
 
-    assert " would be made: " in said.line
+    assert " would be made: " in said.out.splitlines()[0]
+    assert "  made: force: true asks for one" in said.out
+    assert " would be uploaded, before compression: an estimate from the scan." in said.out
     assert len(points_on(host)) == 1
 
 
@@ -199,7 +201,9 @@ def test_a_restore_in_place_brings_back_what_was_lost_and_deletes_what_is_extra(
     (host.source / "evil.php").touch()
 
     foretold = host.do("restore", JOB, "--in-place", "--delete-extra", "--check")
-    assert foretold.line.startswith("Would be restored from ")
+    assert foretold.out.startswith("Would be restored from ")
+    assert f"-{host.source / 'evil.php'}  extra: goes" in foretold.out.splitlines()
+    assert f"-{host.source / 'index.html'}  size 7 B, mtime " in foretold.out
     assert (host.source / "evil.php").exists()
     said = host.do("restore", JOB, "--in-place", "--delete-extra")
 
@@ -355,7 +359,9 @@ def test_json_is_one_document_and_nothing_else(host: Host) -> None:
     assert said.document["changed"] is True
     assert said.document["point"]["complete"] is True
     assert said.document["warnings"] == []
-    assert set(said.document["diff"]) == {"before", "after"}
+    assert said.document["reason"] == "it is the first one of the job"
+    assert said.document["diff"]["before"] == ""
+    assert said.document["diff"]["after"].endswith("made: it is the first one of the job\n")
     assert said.err == ""
 
 

@@ -71,7 +71,7 @@ class Call:
         if result.is_failure:
             self.terminal.fail(f"{title}: {result.summary}" if title else result.summary)
         else:
-            self.terminal.say(result.summary)
+            self.terminal.say(result.summary, *result.foretold)
 
 
 class StoppedRunError(StoppedError):
@@ -172,7 +172,8 @@ def bring_back(call: Call) -> int:
     check_mode = call.arguments.check
 
     def deed(progress: Progress) -> Result:
-        outcome = restore.perform(restore.SPEC.checked(values), check_mode=check_mode, progress=progress)
+        checked = restore.SPEC.checked(values)
+        outcome = restore.perform(checked, check_mode=check_mode, progress=progress, shows=check_mode)
         return results.of_restore(outcome, check_mode=check_mode)
 
     return _single(call, call.run(title, "restore", deed))

@@ -32,12 +32,16 @@ _RESTORED = (
 
 @dataclass(frozen=True)
 class Result:
-    """How a run ended: *summary* is the sentence on it, *values* are what a module would return."""
+    """How a run ended: *summary* is the sentence on it, *values* are what a module would return.
+
+    In check mode, lines tell what is *foretold* in detail.
+    """
 
     exit_code: int
     summary: str
     values: Mapping[str, t.Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    foretold: tuple[str, ...] = ()
 
     @property
     def is_failure(self) -> bool:
@@ -68,13 +72,14 @@ def of_error(error: BackupError) -> Result:
     return Result(code_of(error), str(error), {"failed": True, "msg": str(error), "failure": failure})
 
 
-def of_outcome(outcome: Outcome, summary: str, *, is_incomplete: bool) -> Result:
+def of_outcome(outcome: Outcome, summary: str, *, is_incomplete: bool, check_mode: bool = False) -> Result:
     """Return the result of a run that ended well."""
     values: dict[str, t.Any] = {"changed": outcome.changed, **outcome.values, "warnings": list(outcome.warnings)}
     diff = outcome.diff()
     if diff is not None:
         values["diff"] = diff
-    return Result(INCOMPLETE if is_incomplete else DONE, summary, values, outcome.warnings)
+    foretold = outcome.told() if check_mode and outcome.changed else ()
+    return Result(INCOMPLETE if is_incomplete else DONE, summary, values, outcome.warnings, foretold)
 
 
 def of_backup(name: str, outcome: Outcome, age: Callable[[str], float], *, check_mode: bool) -> Result:
@@ -93,7 +98,7 @@ def of_backup(name: str, outcome: Outcome, age: Callable[[str], float], *, check
         sent, took = size_text(point["bytes_sent"]), span_text(point["duration"])
         what = f"partial restore point {point['id']}" if is_partial else f"restore point {point['id']}"
         sentence = f"{name}: {what} made in {took}: {content}, {sent} sent"
-    return of_outcome(outcome, f"{sentence}{gone if pruned else ''}.", is_incomplete=is_partial)
+    return of_outcome(outcome, f"{sentence}{gone if pruned else ''}.", is_incomplete=is_partial, check_mode=check_mode)
 
 
 def of_restore(outcome: Outcome, *, check_mode: bool) -> Result:
@@ -109,7 +114,8 @@ def of_restore(outcome: Outcome, *, check_mode: bool) -> Result:
     if restored["deleted"]:
         told += f"; {counted(restored['deleted'], 'extra thing', 'extra things')} deleted"
     if check_mode:
-        return of_outcome(outcome, f"Would be restored from {which}: {told}.", is_incomplete=is_incomplete)
+        summary = f"Would be restored from {which}: {told}."
+        return of_outcome(outcome, summary, is_incomplete=is_incomplete, check_mode=True)
     sizes = f"{size_text(values['bytes'])}, {size_text(values['bytes_received'])} received"
     return of_outcome(outcome, f"Restored from {which}: {told}; {sizes}.", is_incomplete=is_incomplete)
 
@@ -124,7 +130,7 @@ def of_reindex(name: str, outcome: Outcome, *, check_mode: bool) -> Result:
     damaged = f", {len(values['damaged']):,} damaged" if values["damaged"] else ""
     would = " would be" if check_mode else ""
     sentence = f"{name}:{would} {points} of {jobs}: {news}{damaged}."
-    return of_outcome(outcome, sentence, is_incomplete=bool(values["damaged"]))
+    return of_outcome(outcome, sentence, is_incomplete=bool(values["damaged"]), check_mode=check_mode)
 
 
 def of_verify(name: str, outcome: Outcome) -> Result:
