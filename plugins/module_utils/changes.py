@@ -97,6 +97,7 @@ def compare(
     When all was found, it is added to *counts*; dumps, of which nothing is found, count as gone.
     """
     as_found, gone = [0, 0, 0], 0
+    is_impaired = bool(condition)
     old = next(base, None)
     for new in found:
         path = new.path
@@ -106,16 +107,18 @@ def compare(
                 gone += 1
                 old = next(base, None)
         if new.kind != UNKNOWN:
-            match, looks = None, NEW
+            match, is_same, looks = None, False, NEW
             if old is not None and old.path == path:
                 if old.has_content:
                     match = old
-                    looks = AS_IT_WAS if _is_same(new, old) and not condition.wants_again(old) else ANOTHER
+                    is_same = _is_same(new, old) and not (is_impaired and condition.wants_again(old))
+                    looks = AS_IT_WAS if is_same else ANOTHER
+                    is_same = is_same and trusts_times
                 else:
                     looks = AS_IT_WAS if _is_alike(new, old) else ANOTHER
                 old = next(base, None)
             as_found[looks] += 1
-            yield Change(new, match, trusts_times and looks == AS_IT_WAS and match is not None, looks)
+            yield Change(new, match, is_same, looks)
         while new.is_closed and old is not None and is_below(old.path, path):
             if condition.has_lost(old):
                 gone += 1
