@@ -155,7 +155,7 @@ class Fleet:
         if not count:
             return "There are no hosts to report on."
         if not need:
-            told = f"None of {hosts} needs attention."
+            told = f"None of {hosts} needs attention." if count > 1 else "The host needs no attention."
         else:
             told = f"{need:,} of {hosts} {'needs' if need == 1 else 'need'} attention."
         idle = len(self.without_jobs)

@@ -122,12 +122,12 @@ def structure_words(job: Job) -> str:
     return f"{structure}, {job.destination}" if structure else job.destination
 
 
-def count_words(job: Job) -> str:
+def count_words(job: Job) -> Markup:
     """Return how many restore points there are, and how much they need."""
     points = counted(job.point_count, "point", "points")
     least = "at least " if job.structure == "deduplicated" else ""
-    since = "" if job.oldest is None else f" since {job.oldest:%Y-%m-%d}"
-    return f"{points}{since}, {least}{size_text(job.stored_size)} stored"
+    since = Markup("") if job.oldest is None else Markup(" since {}").format(day(job.oldest))
+    return Markup("{}{}, {}{} stored").format(points, since, least, size_text(job.stored_size))
 
 
 def verification_words(verification: Verification) -> str:
