@@ -86,9 +86,7 @@ def test_one_that_was_to_go_and_stays_tells_both() -> None:
      (AS_IT_WAS, False, (1, 1, 0, 2))],
 )  # fmt: skip
 def test_what_cannot_be_had_is_counted_as_what_becomes_of_it(
-    looks: int,
-    stays: bool,
-    left: tuple[int, int, int, int],  # noqa: FBT001 - pytest hands it over
+    *, looks: int, stays: bool, left: tuple[int, int, int, int]
 ) -> None:
     counts = Counts(1, 1, 1, 1)
 
