@@ -12,6 +12,7 @@ import typing as t
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
+_SOME_PROGRESS = "<progress>"
 #: A line that stands for any number of lines, and the end of a line that stands for its rest.
 GAP = "..."
 
@@ -49,12 +50,17 @@ _NAMED = re.compile(
 )
 _STARS = re.compile(r"\*{3,}|-{4,}|={4,}")
 _OF_A_HOST = re.compile(r"(?:ok|changed|skipping|failed|fatal|included|unreachable)?:? ?\[[\w.-]+\](?!.*=> *\{$)")
+# What a run says of itself meanwhile: how often and at what figures depends on how fast it is.
+_PROGRESS = re.compile(r"(?P<who>\[[\w.-]+\] (?:backup|restore|reindex|verify)\b(?: '[^']*')?): .*")
 _RECAP = re.compile(r"[\w.-]+ : ok=\d+ ")
 
 
 def form_of(line: str) -> str:
     """Return *line* with everything that differs from run to run replaced by its kind."""
     text = _STARS.sub(lambda match: match[0][:3], " ".join(line.split()))
+    progress = _PROGRESS.fullmatch(text)
+    if progress:
+        return f"{progress['who']}: {_SOME_PROGRESS}"
     text = _NAMED.sub(lambda match: f"{match['name']}<figure>", text)
     for name, pattern in _FORMS:
         text = pattern.sub(name, text)
@@ -62,8 +68,18 @@ def form_of(line: str) -> str:
 
 
 def forms_of(lines: Sequence[str]) -> list[str]:
-    """Return the forms of *lines* without empty ones; what each host says stands in the order of the hosts."""
-    return _in_order([form for form in map(form_of, lines) if form])
+    """Return the forms of *lines* without empty ones; what each host says stands in the order of the hosts.
+
+    Of the lines of progress of one run, one is left.
+    """
+    ordered = _in_order([form for form in map(form_of, lines) if form])
+    return [
+        form for form, before in zip(ordered, ["", *ordered], strict=False) if form != before or not _is_progress(form)
+    ]
+
+
+def _is_progress(form: str) -> bool:
+    return form.endswith(f": {_SOME_PROGRESS}")
 
 
 def _in_order(lines: list[str]) -> list[str]:
@@ -81,15 +97,29 @@ def _in_order(lines: list[str]) -> list[str]:
 
 
 def is_matched(shown: Sequence[str], printed: Sequence[str]) -> bool:
-    """Tell whether *printed* is what the page has *shown*, both as `forms_of` returns them."""
+    """Tell whether *printed* is what the page has *shown*, both as `forms_of` returns them.
+
+    Progress that is printed and not shown does not matter: a fast machine has none. What is shown must be printed.
+    """
     # The lines of *printed* after which the part of *shown* that was looked at can have ended.
-    ends = {0}
+    ends = _with_progress({0}, printed)
     for line in shown:
         if line == GAP:
             ends = set(range(min(ends), len(printed) + 1)) if ends else ends
         else:
             ends = {end + 1 for end in ends if end < len(printed) and _is_line_matched(line, printed[end])}
+            ends = _with_progress(ends, printed)
     return len(printed) in ends
+
+
+def _with_progress(ends: set[int], printed: Sequence[str]) -> set[int]:
+    """Return *ends*, and where the lines of progress end that begin there."""
+    beyond = set(ends)
+    for end in ends:
+        while end < len(printed) and _is_progress(printed[end]):
+            end += 1  # noqa: PLW2901 - it walks on
+            beyond.add(end)
+    return beyond
 
 
 def _is_line_matched(shown: str, printed: str) -> bool:

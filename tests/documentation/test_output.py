@@ -21,6 +21,8 @@ ok: [web02]
 PLAY RECAP *********************************************************************
 web01                      : ok=1    changed=1    unreachable=0    failed=0
 """
+MORE = "[web01] backup 'web sites': scanning 10 entries\n"
+WATCHED = PLAYED.replace("changed:", "[web01] backup 'web sites': uploading 40 %, 1 MiB of 2 MiB\nchanged:")
 
 
 def differs(shown: str, printed: str) -> bool:
@@ -49,6 +51,8 @@ def differs(shown: str, printed: str) -> bool:
             PLAYED.replace("ok: [web02]\n", "").replace("changed:", "ok: [web02]\nchanged:"),
             id="order-of-hosts",
         ),
+        pytest.param(WATCHED, WATCHED.replace("[web01]", f"{MORE}[web01]", 1), id="more-progress"),
+        pytest.param(PLAYED, PLAYED.replace("changed:", f"{MORE}changed:"), id="progress-that-is-not-shown"),
         pytest.param("first\n...\nlast\n", "first\nlast\n", id="nothing-left-out"),
         pytest.param("first\n...\nlast\n", "first\nsecond\nlast\nthird\nlast\n", id="lines-left-out"),
         pytest.param("a long ...\n", "a long line\n", id="end-of-a-line-left-out"),
@@ -69,6 +73,8 @@ def test_what_may_differ_does_not_matter(shown: str, printed: str) -> None:
         pytest.param(PLAYED, PLAYED.replace("changed: [web01]", "ok: [web01]"), id="another-outcome"),
         pytest.param(PLAYED, PLAYED.replace("changed=1", "changed=0"), id="recap"),
         pytest.param("a\nb\n", "b\na\n", id="order"),
+        pytest.param(WATCHED, PLAYED, id="no-progress"),
+        pytest.param(WATCHED, WATCHED.replace("[web01] b", "[web02] b"), id="progress-of-another-host"),
         pytest.param("first\n...\nlast\n", "first\nsecond\n", id="nothing-after-the-gap"),
         pytest.param("first\n...\n", "second\n", id="nothing-before-the-gap"),
         pytest.param("a long ...\n", "a longer line\n", id="end-of-another-line"),
