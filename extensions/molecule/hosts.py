@@ -33,7 +33,7 @@ CAPABILITIES = "SYS_NICE,DAC_READ_SEARCH,SYS_CHROOT,AUDIT_WRITE,NET_BIND_SERVICE
 # podman's own limits are refused where the machine's are lower.
 LIMITS = ("--ulimit", "nofile=1024:4096", "--ulimit", "nproc=4096:4096")
 WITHOUT_SYSTEMD = ("/bin/sh", "-c", "mkdir -p /run/sshd && /usr/sbin/sshd && exec /usr/sbin/cron -f")
-# What a host is called besides, as in the examples of the README.
+# What a host is called besides, as in the documentation.
 ALIASES = {"storage01": "backup.example.com"}
 PATIENCE = 60  # seconds until a host must have started
 

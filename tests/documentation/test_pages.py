@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import typing as t
 
 import pytest
@@ -28,3 +29,19 @@ def test_a_page_is_what_happens(name: str, hosts: Hosts) -> None:
     problems = playing.perform(INVENTORY, HERE / "pages" / page.slug)
 
     assert not problems, "\n\n".join([*problems, f"All that was printed: {playing.directory / 'transcript.txt'}"])
+
+
+@pytest.mark.timeout(900)
+def test_the_demo_brings_everything_back_and_leaves_nothing() -> None:
+    ended = subprocess.run(
+        [ROOT / "playbooks" / "demo" / "run"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 0, ended.stdout
+    assert "The server and all files of this demo are gone again." in ended.stdout
+    assert " failed=0 " in ended.stdout
