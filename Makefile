@@ -46,7 +46,8 @@ format: .venv/dev.installed  ## Let ruff mend what it can
 	ruff format .
 
 soak: .venv/dev.installed $(package)  ## Run the tests that take long as well
-	python -m pytest --soak
+	@python -m tests.run matrix
+	python -m pytest --soak --numprocesses=2 --dist=loadfile
 
 bench: .venv/dev.installed $(package)  ## Measure side by side with other programs
 	benchmarks/run

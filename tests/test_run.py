@@ -23,6 +23,7 @@ from tests import run
 from tests.run import (
     FAILED,
     PASSED,
+    PYTHONS,
     SKIPPED,
     Commands,
     Count,
@@ -234,3 +235,12 @@ def test_only_steps_of_two_lanes_run_side_by_side(
 
     monkeypatch.setenv(run.NO_SKIPS, "1")
     assert main([]) == 1
+
+
+def test_the_ends_of_the_matrix_run_always_and_what_lies_between_when_it_is_asked_for() -> None:
+    always = [step.name for step in run.list_steps() if step.group == "matrix"]
+    on_request = [step.name for step in run.list_steps_on_request() if step.group == "matrix"]
+
+    ends = {f"units-{version}" for version in (PYTHONS[0], PYTHONS[-1])} - {f"units-{run.OWN}"}
+    assert set(always) == ends
+    assert sorted([*always, *on_request]) == sorted(f"units-{version}" for version in PYTHONS if version != run.OWN)

@@ -40,6 +40,7 @@ pygments_dark_style = "monokai"
 #: Ansible's own pages that antsibull-docs refers to, by their labels. An inventory of them would have to be downloaded.
 ANSIBLE = "https://docs.ansible.com/projects/ansible/latest/"
 LABELS = {
+    "action_plugins": "plugins/action.html",
     "common_return_values": "reference_appendices/common_return_values.html",
     "ansible_configuration_settings": "reference_appendices/config.html",
 }
