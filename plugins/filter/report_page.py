@@ -48,6 +48,11 @@ options:
           - What C(register) has kept of each M(stowage.ftp_backup.reindex) that came before. Failed ones are told.
         type: list
         elements: dict
+      remembered:
+        description:
+          - What was kept as O(_input[].result) an earlier time, when the host did tell something. It is shown, with
+            its time, where there is nothing newer.
+        type: dict
       expected:
         description:
           - The jobs that the host should have, as the option O(stowage.ftp_backup.job_info#module:jobs) takes them.

@@ -167,6 +167,21 @@ def test_a_host_that_cannot_be_reached_is_there_with_what_others_know_of_it() ->
     assert "storage01 knows of its job web sites: The newest complete restore point is 9 h old." in text
 
 
+def test_of_a_host_that_cannot_be_reached_there_is_what_it_told_before() -> None:
+    before = told("web03", job("web sites"), job("weekly", max_age=8 * 86400), time=text_of(NOW - timedelta(days=2)))
+    later = NOW + timedelta(days=2)
+    hosts = [{**unreachable("web03"), "remembered": before}]
+
+    read = _read(report_page(hosts, now=text_of(later)))
+    lines = report_summary(hosts, now=text_of(later))["lines"]
+
+    assert "What stands here of its jobs is what it told at 2026-11-24 12:00 UTC." in read.text
+    assert "✖ Overdue No newer good restore point is known of. 2026-11-26 03:00 2 d old, limit 36 h" in read.text
+    assert "✔ Fresh 2026-11-26 03:00 2 d old, limit 8 d" in read.text
+    assert "It should have backups of" not in read.text
+    assert [line.partition(":")[0] for line in lines] == ["web03", "web03, web sites"]
+
+
 def test_a_host_of_which_nothing_is_known_is_there_as_well() -> None:
     text = _page({"host": "web05", "result": None}).text
 
@@ -366,7 +381,8 @@ def test_a_time_that_is_none_is_refused_and_none_is_now() -> None:
 
 
 def test_every_row_fills_the_seven_columns() -> None:
-    rows = _page(*fleet(12), gathered("web99", problems=["Something is wrong."])).rows
+    remembered = {**unreachable("web98"), "remembered": told("web98", job(), job("etc"))}
+    rows = _page(*fleet(12), gathered("web99", problems=["Something is wrong."]), remembered).rows
     left = 0
     for cells in rows:
         spans = [int(attributes.get("colspan") or 1) for _tag, attributes in cells]

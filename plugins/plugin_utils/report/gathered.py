@@ -13,13 +13,13 @@ import hashlib
 import json
 import re
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 
 from ...module_utils.words import counted
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 UNREACHABLE, FAILED, MISSING, GATHERED = "unreachable", "failed", "missing", "gathered"
 NEVER, OVERDUE, DAMAGED, PARTIAL, UNKNOWN, FAILING, FRESH = (
@@ -212,7 +212,8 @@ def fleet_of(gathered: Sequence[Mapping[str, t.Any]], now: datetime) -> Fleet:
     """Return the facts of all hosts, the worst first.
 
     Each of *gathered* has the name of a ``host``, the ``result`` of ``job_info`` there, or None where there is none,
-    the results ``reindexed`` of ``reindex`` that came before, and the jobs that are ``expected``.
+    the results ``reindexed`` of ``reindex`` that came before, the jobs that are ``expected``, and the result that is
+    ``remembered`` from an earlier time.
     """
     hosts = [_host_of(values, now) for values in gathered]
     elsewhere = _known_elsewhere(hosts)
@@ -253,15 +254,41 @@ def _host_of(values: Mapping[str, t.Any], now: datetime) -> HostFacts:
     ]
     if not isinstance(result.get("jobs"), (list, tuple)):
         reached, message = _why_nothing(result)
-        return HostFacts(name, reached, message, (), (*reindexed, *_expected(values)))
-    own = _text(result.get("client"))
-    found = [_job_of(_mapping(one), own) for one in _items(result["jobs"], _MOST_JOBS)]
-    reasons = {job.reason for job in found}
+        jobs, remembered = _remembered(_mapping(values.get("remembered")), now)
+        return HostFacts(name, reached, message, jobs, (*reindexed, *(remembered or _expected(values))))
+    jobs = _jobs_of(result)
+    reasons = {job.reason for job in jobs}
     notes = [*reindexed, *(note for note, said in _notes_of(result, now) if said not in reasons)]
     if len(result["jobs"]) > _MOST_JOBS:
         notes.append(f"It told of {len(result['jobs']):,} jobs; those after the first {_MOST_JOBS:,} are left out.")
-    jobs = sorted(found, key=lambda job: (STATES.index(job.state), job.name, job.destination, job.client or ""))
-    return HostFacts(name, GATHERED, "", tuple(jobs), tuple(notes))
+    return HostFacts(name, GATHERED, "", jobs, tuple(notes))
+
+
+def _jobs_of(result: Mapping[str, t.Any]) -> tuple[Job, ...]:
+    """Return the jobs that a host has told of, the worst first."""
+    own = _text(result.get("client"))
+    return _sorted(_job_of(_mapping(one), own) for one in _items(result.get("jobs"), _MOST_JOBS))
+
+
+def _sorted(jobs: Iterable[Job]) -> tuple[Job, ...]:
+    return tuple(sorted(jobs, key=lambda job: (STATES.index(job.state), job.name, job.destination, job.client or "")))
+
+
+def _remembered(result: Mapping[str, t.Any], now: datetime) -> tuple[tuple[Job, ...], tuple[str, ...]]:
+    """Return the jobs that a host told of an earlier time, as they would stand now, and a sentence on when that was."""
+    time = _moment(result.get("time"))
+    if time is None:
+        return (), ()
+    jobs = _sorted(_aged(job, now) for job in _jobs_of(result))
+    return jobs, (f"What stands here of its jobs is what it told at {time:%Y-%m-%d %H:%M} UTC.",)
+
+
+def _aged(job: Job, now: datetime) -> Job:
+    """Return *job* as it stands *now* by what was told before: what was fresh may be overdue."""
+    created = None if job.point is None else job.point.created
+    if job.state not in (FRESH, FAILING) or created is None or now - created <= timedelta(seconds=job.max_age):
+        return job
+    return replace(job, state=OVERDUE, reason="No newer good restore point is known of.")
 
 
 def _why_nothing(result: Mapping[str, t.Any]) -> tuple[str, str]:
