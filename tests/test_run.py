@@ -219,6 +219,7 @@ def test_only_steps_of_two_lanes_run_side_by_side(
     ok = partial(python, "print('a word')")
     listed = [Step("ruff", "lint", ok), Step("pytest", "units", ok), Step("units-3.9", "matrix", lambda: SKIPPED)]
     monkeypatch.setattr(run, "list_steps", lambda: iter(listed))
+    monkeypatch.setattr(run, "list_steps_on_request", lambda: iter([Step("molecule", "molecule", lambda: FAILED)]))
     monkeypatch.delenv(run.NO_SKIPS, raising=False)
 
     assert main(["lint", "matrix"]) == 0
