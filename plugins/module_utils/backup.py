@@ -515,7 +515,8 @@ class _Run:
 
     def _review(self, known: Known, reasons: dict[int, str], gone: t.AbstractSet[int]) -> Review:
         definition, broken = self._request.definition, known.listing.broken_pools
-        return Review(known.listing.points, known.points, reasons, gone, definition, broken)
+        stored = known.listing.points if known.damaged else ()
+        return Review(stored, known.points, reasons, gone, definition, broken)
 
     def _changed_outcome(
         self,

@@ -148,7 +148,8 @@ def told_place(seq: int, slot: Slot, replaced: ReadPoint | None, reason: str, *,
 def told_gone(count: int, *, would: bool) -> Iterator[str]:
     """Yield a sentence on how many go, if any do."""
     if count:
-        yield f"{counted(count, 'older one', 'older ones')} {'would be' if would else 'were'} removed."
+        done = "was" if count == 1 else "were"
+        yield f"{counted(count, 'older one', 'older ones')} {'would be' if would else done} removed."
 
 
 # -- which ones stay and go
@@ -182,8 +183,9 @@ def _line(seq: int, header: Header, size: int, marks: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Review:
-    """What becomes of the restore points of a job: of *points*, which could be read, and of all that are *stored*.
+    """What becomes of the restore points of a job: of *points*, which could be read, and of those that could not.
 
+    *stored* are all of them where some could not be read, and nothing else.
     *reasons* are by number, and so are those that have *gone*. *definition* is the one that is asked for now.
     """
 

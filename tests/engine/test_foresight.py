@@ -14,12 +14,15 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from ansible_collections.stowage.ftp_backup.plugins.module_utils import collect, scan
+from ansible_collections.stowage.ftp_backup.plugins.module_utils import collect, dumps, scan
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.backup import back_up
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.dumps import Source
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import BackupError, ShrunkError, UsageError
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import Rules
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.restore_point import Which, ensure_present
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.retention import Policy
+from tests.engine.child import Strike
+from tests.engine.databases import MemoryServer
 from tests.engine.site import NAME
 from tests.engine.trees import make_tree
 
@@ -41,11 +44,15 @@ class Seer:
 
     site: Site
     hours: float = 0
+    start: datetime = START
 
     @property
     def now(self) -> Site:
-        moment = START + timedelta(hours=self.hours)
+        moment = self.start + timedelta(hours=self.hours)
         return replace(self.site, now=lambda: moment)
+
+    def foretell(self, **options: Option) -> Outcome:
+        return back_up(self.now.registry, self.now.host, self.site.request(**options), check_mode=True)
 
     def back_up(self, **options: Option) -> Outcome:
         """Foretell a backup and make it, see that both tell the same, and return what was made."""
@@ -264,6 +271,50 @@ def test_where_one_cannot_be_read_nothing_goes_and_that_is_told_beforehand(seer:
     assert list(_reasons(done)) == [1, 2]
     assert done.after is not None
     assert "cannot be read" in done.after[0]
+
+
+def test_databases_are_told_beforehand_by_the_sizes_that_their_server_estimates(
+    seer: Seer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = MemoryServer({"shop": b"s" * 5000, "blog": b"b" * 100})
+    monkeypatch.setattr(dumps, "server_of", lambda *_whatever: server)
+    spared = Source("mysql", is_required=False)
+    first = seer.back_up(last=1, databases=(spared,))
+    server.contents = {"shop": b"S" * 6000, "crm": b""}
+
+    foretold = seer.foretell(last=1, databases=(spared,))
+    second = seer.back_up(last=1, databases=(spared,))
+
+    assert _counts(first)[0] == first.values["point"]["entries"]
+    new, _changed, _unchanged, gone = _counts(second)
+    assert (new, gone) == (1, 1)
+    assert second.values["changes"]["bytes"] >= 6000
+    told = "Of databases, by their servers' estimates: crm unknown, shop 5.9 KiB, mysql users 18 B."
+    assert told in foretold.summary
+    server.is_down = True
+    missed = seer.back_up(last=1, databases=(spared,))
+    assert not missed.values["point"]["complete"]
+    assert _counts(missed)[0] == _counts(missed)[3] == 0
+    assert _counts(seer.back_up(last=1))[3] == 3
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_what_a_run_has_left_that_was_killed_is_told_beforehand(seer: Seer, structure: str) -> None:
+    seer.start = datetime.now(timezone.utc)
+    options: dict[str, t.Any] = {"structure": structure, "last": 1}
+    (seer.site.source / "big").write_bytes(os.urandom(300_000))
+    _settle(seer.site)
+    seer.site.kill_run(Strike(pattern=r"^RNFR [^\n]*manifest\.gz"), checkpoint_every=64 * 1024, **options)
+    seer.start = datetime.now(timezone.utc)
+
+    resumed = seer.back_up(**options)
+
+    assert "What a run that was broken off has sent already counts as unchanged." in resumed.summary
+    assert resumed.values["changes"]["base"] is None
+    assert _counts(resumed)[2] > 0
+    seer.site.kill_run(Strike(pattern=r"^DELE [^\n]*(\.tar|manifest)"), **options)
+    seer.start = datetime.now(timezone.utc)
+    assert _reasons(seer.back_up(**options)) == {}
 
 
 def test_many_restore_points_are_not_all_listed(seer: Seer, monkeypatch: pytest.MonkeyPatch) -> None:
