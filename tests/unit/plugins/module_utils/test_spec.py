@@ -87,8 +87,9 @@ MADE_UP = Spec(
 
 
 def spec_of(module: str) -> Spec:
-    # What installs the command stands above it, and so above the options that it takes.
-    name = f"{PACKAGE.rpartition('.')[0]}.agent_options" if module == "agent" else f"{PACKAGE}.{module}"
+    # What installs the command, and what asks it for its jobs, stands above it, and so above the options that it takes.
+    above = module in {"agent", "job_info"}
+    name = f"{PACKAGE.rpartition('.')[0]}.{module}_options" if above else f"{PACKAGE}.{module}"
     spec: Spec = import_module(name).SPEC
     return spec
 
