@@ -198,6 +198,7 @@ class _Run:
         self._open = OpenJob(job, storage)
         self._problems = Problems()
         self._has_left_something = False
+        self._is_foreign = False
         self._reason = ""
         self._manner = Manner(
             compression=request.compression,
@@ -368,8 +369,9 @@ class _Run:
             found, known = both(self._open.file, self._open.look)
             _judge(self._open, self._request, found)
             fresh = self._fresh(known)
+            self._is_foreign = self._open.is_foreign(found)
             if fresh is not None:
-                return self._as_it_is(known, fresh, is_foreign=self._open.is_foreign(found))
+                return self._as_it_is(known, fresh, is_foreign=self._is_foreign)
             known = self._open.without_noted(known)
             return self._foretold(known, self._slot(known), Path(scratch))
 
@@ -492,10 +494,7 @@ class _Run:
         """Return the outcome of a run that makes no restore point; all it may change is whose job it is."""
         reasons = foresight.reasons_of(self._verdicts(known.points), set(), foresight.NONE_MADE)
         review = self._review(known, reasons, set())
-        before, after = review.lines()
-        if is_foreign:
-            before.insert(0, "the job is another host's")
-            after.insert(0, "the job is this host's")
+        before, after = self._lines(review, is_foreign=is_foreign)
         values = {
             "point": describe(fresh),
             "reason": self._reason,
@@ -512,6 +511,15 @@ class _Run:
             title=foresight.points_title(self._job),
             summary=(f"No restore point is made: {self._reason}.",),
         )
+
+    @staticmethod
+    def _lines(review: Review, *, is_foreign: bool) -> tuple[list[str], list[str]]:
+        """Return both sides of the diff, which tell first of a job that is taken over."""
+        before, after = review.lines()
+        if is_foreign:
+            before.insert(0, "the job is another host's")
+            after.insert(0, "the job is this host's")
+        return before, after
 
     def _review(self, known: Known, reasons: dict[int, str], gone: t.AbstractSet[int]) -> Review:
         definition, broken = self._request.definition, known.listing.broken_pools
@@ -532,7 +540,7 @@ class _Run:
         reasons = foresight.reasons_of(verdicts, gone, why_all_stay)
         review = self._review(known, reasons, gone)
         pruned = [{"id": p.header.run, "seq": p.seq, "reason": reasons[p.seq]} for p in known.points if p.seq in gone]
-        before, after = review.lines()
+        before, after = self._lines(review, is_foreign=self._is_foreign)
         after.append(foresight.new_line(header, point["bytes"], self._reason, is_complete=point["complete"]))
         futile = IgnoreRules(self._request.rules.exclude).futile
         if futile:
@@ -592,7 +600,7 @@ class _Run:
         state.set_clean(is_clean=False)
         judge = partial(_judge, self._open, self._request)
         with self._open.locked(judge, makes=True) as holding:
-            is_foreign = self._open.is_foreign(holding.file)
+            is_foreign = self._is_foreign = self._open.is_foreign(holding.file)
             known = self._open.nothing() if holding.is_new else self._open.look()
             fresh = self._fresh(known)  # one that this host had no copy of
             if fresh is not None:

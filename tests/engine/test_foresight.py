@@ -241,6 +241,9 @@ def test_a_job_that_is_taken_over_is_told_beforehand(seer: Seer, tmp_path: Path)
     assert fresh.before is not None
     assert fresh.after is not None
     assert (fresh.before[0], fresh.after[0]) == ("the job is another host's", "the job is this host's")
+    made = Seer(seer.site.as_other_host(tmp_path / "third"), hours=2).back_up(adopt=True)
+    assert (made.before or ())[0] == "the job is another host's"
+    assert (made.after or ())[0] == "the job is this host's"
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)
