@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import tempfile
-import time
 import typing as t
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ from . import foresight, scan
 from .basis import Basis, Problems
 from .changes import Counts
 from .commands import Command, Commands
-from .connections import open_storage, reported
+from .connections import open_storage
 from .copying import Copy, Manner, changes
 from .dumping import Dumping, dumps_of, left_by
 from .dumps import DumpPlan, Source, plan_dumps
@@ -42,7 +41,8 @@ from .outcome import Outcome
 from .progress import FINISHING, PRUNING, SCANNING, Meter
 from .records import noted_backup
 from .registry import NAME_LIMIT, DestinationState, Host, LivingRuns, check_name, keep_identity, require_writable
-from .results import PROBLEMS_SHOWN, describe, described_header
+from .reporting import Reporter
+from .results import describe, described_content, described_header
 from .retention import DEFAULT_LAST, Candidate, Policy, Slot, Verdict, choose_slot, plan_policy, plan_ring
 from .side_by_side import both
 from .sparse import content_size
@@ -126,6 +126,7 @@ class Request:
 
 def back_up(registry: Registry, host: Host, request: Request, *, check_mode: bool) -> Outcome:
     """Make sure that a complete restore point of the job exists that is young enough."""
+    reporter = Reporter(request.destination)
     destination = require_writable(registry, request.destination)
     request.require_sense()
     identity, client, is_new = host.client_of(request.client)
@@ -150,7 +151,7 @@ def back_up(registry: Registry, host: Host, request: Request, *, check_mode: boo
             stack.enter_context(living.alive(job.run))
         storage = storage or stack.enter_context(reach())
         run = _Run(job, request, storage, destination, host.chance, host.progress)
-        return note.tell(reported(run.foretell() if check_mode else run.do(), storage))
+        return note.tell(reporter.told(run.foretell if check_mode else run.do, storage))
 
 
 def _introduced(job: Job, request: Request, storage: Storage, config_directory: Path) -> Job:
@@ -388,15 +389,8 @@ class _Run:
         self._require_size(known, entries, size)
         against = self._against(basis)
         is_complete = not self._problems.count
-        point = {
-            **described_header(header),
-            "complete": is_complete,
-            "entries": entries,
-            "bytes": size,
-            "bytes_sent": counts.size,
-            "duration": 0.0,
-            "problems": self._shown_problems(),
-        }
+        content = described_content(entries=entries, size=size, problems=self._problems.first)
+        point = {**described_header(header), **content}
         new = Candidate(header.seq, slot.pool, is_complete=is_complete, is_protected=False, created=self._job.started)
         verdicts = self._verdicts(known.points, new)
         gone = _losing(verdicts) if not known.damaged else set()
@@ -409,7 +403,8 @@ class _Run:
             *foresight.told_gone(len(gone), would=True),
         )
         outcome = self._changed_outcome(known, verdicts, gone, header, point, changed, summary)
-        self._require_complete(header.run)
+        outcome = replace(outcome, values={**outcome.values, "bytes_sent": counts.size})
+        self._require_complete(outcome)
         return outcome
 
     def _scanned(self, header: Header, basis: Basis, counts: Counts) -> tuple[int, int]:
@@ -547,7 +542,7 @@ class _Run:
             self._warnings.append(f"Of exclude, {futile[0]!r} can match nothing, as in a .gitignore.")
         if self._request.structure == INCREMENTAL and self._request.retention.has_clock:
             self._warnings.append("Of retention, only last applies to an incremental job.")
-        if self._problems.count:
+        if self._problems.count and not self._request.fails_if_partial:
             self._warnings.append(f"The restore point of {self._request.job!r} is partial: {self._told_problems()}")
         values = {
             "point": point,
@@ -571,17 +566,12 @@ class _Run:
         count = "one thing" if self._problems.count == 1 else f"{self._problems.count:,} things"
         return f"{count} could not be read as it should, the first is {first.path} ({first.problem})."
 
-    def _require_complete(self, run: str) -> None:
+    def _require_complete(self, outcome: Outcome) -> None:
         """Raise if something could not be read and the user wants that to be a failure."""
         if self._request.fails_if_partial and self._problems.count:
-            raise PartialError(
-                f"The restore point {run} of {self._request.job!r} is partial: {self._told_problems()}",
-                run,
-                self._shown_problems(),
-            )
-
-    def _shown_problems(self) -> list[dict[str, str]]:
-        return [problem._asdict() for problem in self._problems.first[:PROBLEMS_SHOWN]]
+            run = outcome.values["point"]["id"]
+            told = self._told_problems()
+            raise PartialError(f"The restore point {run} of {self._request.job!r} is partial: {told}", outcome)
 
     # -- doing
 
@@ -594,7 +584,6 @@ class _Run:
             if fresh is not None:
                 self._open.index(self._request.structure, known.points)
                 return self._as_it_is(known, fresh, is_foreign=False)
-        began = time.monotonic()
         state = self._job.state
         is_clean = state.is_clean()
         state.set_clean(is_clean=False)
@@ -611,9 +600,9 @@ class _Run:
             else:
                 is_clean = is_clean and not holding.lock.took_over
                 with self._commands() as commands:
-                    outcome, is_clean = self._backed_up(known, holding, commands, began, is_clean=is_clean)
+                    outcome, is_clean = self._backed_up(known, holding, commands, is_clean=is_clean)
         state.set_clean(is_clean=is_clean and not self._has_left_something)
-        self._require_complete(self._job.run)
+        self._require_complete(outcome)
         return outcome
 
     @contextmanager
@@ -642,9 +631,7 @@ class _Run:
             return False
         return names.started_of(newest.run) > self._job.started - self._request.max_age
 
-    def _backed_up(
-        self, known: Known, holding: Holding, commands: Commands, began: float, *, is_clean: bool
-    ) -> tuple[Outcome, bool]:
+    def _backed_up(self, known: Known, holding: Holding, commands: Commands, *, is_clean: bool) -> tuple[Outcome, bool]:
         """Make a restore point and remove others; return the outcome, and whether nothing was left to be cleaned up."""
         lock = holding.lock
         self._roots = scan.roots_of(self._request.paths)
@@ -679,7 +666,7 @@ class _Run:
             new = copy.publish(partial(lock.prove, _UNTOUCHED))
             commands.tell_made(f"The restore point {self._job.run} was made all the same.")
             told = (foresight.shown_changes(copy.counts, self._against(basis)), slot, self._against(basis))
-            outcome = self._prune(known, new, checkpoints, lock, basis.condition, table, began, told)
+            outcome = self._prune(known, new, checkpoints, lock, basis.condition, table, told)
         return outcome, is_clean
 
     @contextmanager
@@ -699,7 +686,6 @@ class _Run:
         lock: JobLock,
         condition: Condition,
         table: ContentTable | None,
-        began: float,
         told: tuple[dict[str, t.Any], Slot, Against],
     ) -> Outcome:
         points = [*known.points, new]
@@ -718,17 +704,14 @@ class _Run:
                 self._forget_damage(lock, new.pool, kept)
         self._open.cache.keep_only([point.stored for point in kept])
         self._open.index(self._request.structure, kept)
-        point = describe(new)
-        point["bytes_sent"] = self._storage.bytes_sent
-        point["duration"] = round(time.monotonic() - began, 3)
         changed, slot, against = told
         summary = (
             foresight.told_place(new.seq, slot, known.point(slot.base), self._reason, would=False),
             *foresight.told_changes(changed, against),
-            foresight.told_sent(changed["bytes"], point["bytes_sent"]),
+            foresight.told_sent(changed["bytes"], self._storage.bytes_sent),
             *foresight.told_gone(len(gone), would=False),
         )
-        return self._changed_outcome(known, verdicts, gone, new.header, point, changed, summary, why_all_stay)
+        return self._changed_outcome(known, verdicts, gone, new.header, describe(new), changed, summary, why_all_stay)
 
     def _removed(
         self,

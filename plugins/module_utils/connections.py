@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from .errors import InterruptedTransferError, LocalError, RefusedError, told_as
-from .ftp.bandwidth import Bandwidth
+from .ftp.bandwidth import Bandwidth, Traffic
 from .ftp.control import Address, make_context
 from .ftp.known import Known
 from .ftp.places import places_at
@@ -26,9 +26,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .ftp.session import Session
-    from .outcome import Outcome
     from .registry import Destination, DestinationState
-    from .storage import Storage
 
 
 def password_of(destination: Destination) -> str:
@@ -118,7 +116,8 @@ def open_pool(
         judged = {known.greeting} if profile is not None else set()
     else:
         judged = set()
-    bandwidth = Bandwidth(destination.bandwidth_limit)
+    traffic = Traffic()
+    bandwidth = Bandwidth(destination.bandwidth_limit, traffic)
     context_for = cache(lambda quick: make_context(address, quick=quick) if address.tls else None)
     context_for(known.quick_tls)  # what is wrong with its options is told before anybody connects
 
@@ -138,7 +137,7 @@ def open_pool(
         return session
 
     places = places_at(state.connections, destination.max_connections, may_write=may_write)
-    pool = ConnectionPool(log_in, destination.max_connections, patience, places)
+    pool = ConnectionPool(log_in, destination.max_connections, patience, places, traffic)
     try:
         yield pool
     finally:
@@ -156,11 +155,6 @@ def open_storage(
         known, _profile = ServerMemory(state).read()
         pool.open_early(warm, is_known=bool(known.home))
         yield storage
-
-
-def reported(outcome: Outcome, storage: Storage) -> Outcome:
-    """Return *outcome* with what a user should know of the way to the *storage*."""
-    return replace(outcome, warnings=(*outcome.warnings, *storage.reports()))
 
 
 def require_unix(destination: Destination, profile: Profile) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from .connections import ServerMemory, open_pool
 from .errors import BackupError, UsageError
+from .ftp.bandwidth import Traffic
 from .ftp.known import Known
 from .ftp.paths import checked_directory
 from .ftp.places import places_at
@@ -19,6 +20,7 @@ from .outcome import Outcome
 from .private_files import UnusableFileError
 from .proof import Proof, prove_on_server
 from .registry import NAME_LIMIT, Destination, DestinationState, check_destination, check_name, require
+from .reporting import Reporter
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +44,7 @@ def ensure_present(
 
     What the server shows of itself is remembered in the state directory, and never makes a declaration another one.
     """
+    reporter = Reporter(wanted.name)
     check_destination(wanted)
     checked_directory(wanted.directory)
     if wanted.password is not None and wanted.password_file is not None:
@@ -61,7 +64,8 @@ def ensure_present(
             ServerMemory(state).keep(proof.known, proof.profile)
         if changed:
             registry.put(wanted)
-    values: dict[str, t.Any] = {"destination": wanted.shown()}
+    moved = Traffic() if proof is None else proof.traffic
+    values: dict[str, t.Any] = {**reporter.measured(moved.sent, moved.received), "declaration": wanted.shown()}
     if proof is not None:
         values["server"] = proof.profile.shown()
     warnings = (*_damage_warnings(wanted.name, damaged), *_warnings(wanted, proof))
@@ -71,6 +75,7 @@ def ensure_present(
 
 def ensure_absent(registry: Registry, name: str, *, check_mode: bool) -> Outcome:
     """Make the registry forget *name*; what lies on the storage stays there."""
+    reporter = Reporter(name)
     check_name(name, "destination", NAME_LIMIT)
     current, damaged = _current(registry, name)
     changed = current is not None or damaged is not None
@@ -78,7 +83,7 @@ def ensure_absent(registry: Registry, name: str, *, check_mode: bool) -> Outcome
         registry.remove(name)
     shown = {"name": name} if current is None else current.shown()
     before = ("a declaration that cannot be read",) if damaged is not None else _lines(current, None, "(set)")
-    values = {"destination": shown if changed else None}
+    values = {**reporter.measured(), "declaration": shown if changed else None}
     summary = ("What lies on the storage stays there.",) if changed else ()
     return Outcome(changed, values, before, (), _damage_warnings(name, damaged), _title(name), summary)
 
@@ -99,30 +104,36 @@ def _damage_warnings(name: str, damaged: UnusableFileError | None) -> tuple[str,
 
 def list_destinations(registry: Registry, state_directory: Path, name: str | None, *, probe: bool) -> Outcome:
     """Return the declared destinations, or the one called *name*; with *probe*, what each server is, too."""
+    reporter, moved = Reporter(name), Traffic()
     destinations = [require(registry, known) for known in ([name] if name is not None else registry.names())]
-    described = [_described(destination, state_directory, probe=probe) for destination in destinations]
+    described = [_described(destination, state_directory, moved, probe=probe) for destination in destinations]
     if name is None:
         described += [{"name": its_name, "failure": _failure(error)} for its_name, error in registry.unusable().items()]
-    return Outcome(changed=False, values={"destinations": sorted(described, key=lambda values: str(values["name"]))})
+    described.sort(key=lambda values: str(values["name"]))
+    return Outcome(changed=False, values={**reporter.measured(moved.sent, moved.received), "destinations": described})
 
 
-def _described(destination: Destination, state_directory: Path, *, probe: bool) -> dict[str, t.Any]:
+def _described(destination: Destination, state_directory: Path, moved: Traffic, *, probe: bool) -> dict[str, t.Any]:
     values = destination.shown()
     if probe:
         state = DestinationState(state_directory, destination.name, destination.place)
         try:
-            values["server"] = _probed(destination, state).shown()
+            values["server"] = _probed(destination, state, moved).shown()
         except BackupError as error:
             values["failure"] = _failure(error)
     return values
 
 
-def _probed(destination: Destination, state: DestinationState) -> Profile:
-    """Return what the server shows now, and what it showed when it was proved, if it is the same one."""
+def _probed(destination: Destination, state: DestinationState, moved: Traffic) -> Profile:
+    """Return what the server shows now, and what it showed when it was proved, if it is the same one.
+
+    What that took is added to what was *moved*.
+    """
     remembered, older = ServerMemory(state).read()
     known = Known()
     with open_pool(destination, Patience(1), state, may_write=False, known=known) as pool, pool.session() as session:
         profile = replace(read_profile(session), connections=pool.most_open)
+    moved.add(sent=pool.traffic.sent, received=pool.traffic.received)
     return profile.with_memories(older if remembered.greeting == known.greeting else None)
 
 

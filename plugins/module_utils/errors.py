@@ -35,11 +35,15 @@ from contextlib import contextmanager
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .outcome import Outcome
+
 
 class BackupError(Exception):
     """The one base: ``str(error)`` is the whole sentence the user reads."""
 
     kind = "backup"
+    #: What became of the run all the same: a failure tells it beside what failed.
+    outcome: Outcome | None = None
 
     def details(self) -> dict[str, object]:
         """Return what else the result's ``failure`` should hold, as RETURN documents it."""
@@ -159,17 +163,13 @@ class ShrunkError(BackupError):
 
 
 class PartialError(BackupError):
-    """The restore point *run* was made, and lacks what *problems* tell."""
+    """A restore point was made, and lacks what could not be read; the *outcome* has it."""
 
     kind = "partial"
 
-    def __init__(self, sentence: str, run: str, problems: list[dict[str, str]]) -> None:
+    def __init__(self, sentence: str, outcome: Outcome) -> None:
         super().__init__(sentence)
-        self._run = run
-        self._problems = problems
-
-    def details(self) -> dict[str, object]:
-        return {"point": self._run, "problems": self._problems}
+        self.outcome = outcome
 
 
 class LockedError(BackupError):

@@ -34,6 +34,7 @@ from .native.entries import (
 from .outcome import Outcome
 from .part_globs import PartFilter
 from .registry import CPANEL, DestinationState, require, require_fitting
+from .reporting import Reporter
 from .results import PROBLEMS_SHOWN
 
 if t.TYPE_CHECKING:
@@ -111,6 +112,7 @@ def list_backups(
     registry: Registry, state_directory: Path, destination_name: str, question: Question, *, now: datetime
 ) -> Outcome:
     """Return what the index of a destination answers, and whether there is more than the pages that are asked for."""
+    reporter = Reporter(destination_name)
     destination = require(registry, destination_name)
     require_fitting(destination, question.client, question.job, question.account)
     paths, parts = question.filters(destination.engine)
@@ -133,7 +135,8 @@ def list_backups(
             part_versions = islice(catalog.part_versions(parts, whose, at), offset, None)
             pages["parts"] = _page(question, (_shown_part(version, question) for version in part_versions))
     values: dict[str, t.Any] = {name: shown[:limit] for name, shown in pages.items()}
-    return Outcome(changed=False, values={**values, "truncated": any(len(shown) > limit for shown in pages.values())})
+    values["truncated"] = any(len(shown) > limit for shown in pages.values())
+    return Outcome(changed=False, values={**reporter.measured(), **values})
 
 
 def _page(question: Question, items: Iterable[Item]) -> list[Item]:
@@ -201,7 +204,7 @@ def _shown_version(version: Version, question: Question) -> dict[str, t.Any]:
         "path": path_text(version.path),
         **_owner(version.structure, version.client, version.job),
         "kind": _KINDS.get(version.kind, version.kind),
-        "size": version.size,
+        "bytes": version.size,
         "mtime": _moment(version.mtime),
         "digest": version.content.hex() if version.kind == FILE else None,
         "target": path_text(version.content) if version.kind == SYMLINK else None,

@@ -69,7 +69,8 @@ def _watched() -> AbstractContextManager[Progress]:
 
 def _fail(module: AnsibleModule, error: BackupError) -> t.NoReturn:
     failure = {"kind": error.kind, **error.details()}
-    module.fail_json(msg=str(_sendable(str(error))), failure=_sendable(failure))
+    result = {} if error.outcome is None else _told(module, error.outcome)
+    module.fail_json(msg=str(_sendable(str(error))), **result, failure=_sendable(failure))
 
 
 def _fail_stopped(module: AnsibleModule, stopped: StoppedError, remaining: str) -> t.NoReturn:
@@ -83,13 +84,18 @@ def _give_up(command: str, sentence: str) -> None:
 
 
 def _exit(module: AnsibleModule, outcome: Outcome) -> t.NoReturn:
+    module.exit_json(**_told(module, outcome))
+
+
+def _told(module: AnsibleModule, outcome: Outcome) -> dict[str, t.Any]:
+    """Return what a result holds of *outcome*, and have its warnings told."""
     for warning in outcome.warnings:
         module.warn(str(_sendable(warning)))
     result: dict[str, object] = {**outcome.values, "changed": outcome.changed}
     diff = outcome.diff()
     if diff is not None:
         result["diff"] = diff
-    module.exit_json(**{key: _sendable(value) for key, value in result.items()})
+    return {key: _sendable(value) for key, value in result.items()}
 
 
 def _sendable(value: object) -> object:

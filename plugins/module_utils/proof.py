@@ -12,7 +12,7 @@ import stat
 import time
 import typing as t
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
 from inspect import getsource
@@ -20,6 +20,7 @@ from pathlib import PurePosixPath
 
 from .connections import ServerMemory, open_pool, require_unix, verdict_of
 from .errors import MissingError, RefusedError, StorageError
+from .ftp.bandwidth import Traffic
 from .ftp.known import Known
 from .ftp.paths import checked_directory, root_of
 from .ftp.pool import Patience
@@ -56,6 +57,7 @@ class Proof:
     known: Known
     has_files: bool
     shared_mode: str = ""
+    traffic: Traffic = field(default_factory=Traffic)
 
 
 def prove_on_server(destination: Destination, state: DestinationState, *, check_mode: bool) -> Proof:
@@ -96,7 +98,7 @@ def prove_on_server(destination: Destination, state: DestinationState, *, check_
         older_known, older = ServerMemory(state).read()
         if older_known.greeting == known.greeting:
             profile = profile.with_memories(older)
-    return Proof(profile, known, has_files, shared_mode)
+    return Proof(profile, known, has_files, shared_mode, pool.traffic)
 
 
 def _make_root(session: Session, directory: str) -> None:

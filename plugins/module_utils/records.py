@@ -172,8 +172,8 @@ def _keep_success(records: JobRecords, outcome: Outcome | None, ended: str) -> N
         if known is not None and known.message is None and not is_changed:
             return  # all is as it was, and so is every file
         point = outcome.values.get("point") if outcome is not None and is_changed else None
-        if point and point["bytes_sent"]:
-            sent[point["id"]] = point["bytes_sent"]
+        if outcome is not None and point and outcome.values["bytes_sent"]:
+            sent[point["id"]] = outcome.values["bytes_sent"]
         newest = dict(sorted(sent.items())[-SENT_KEPT:])  # ids begin with the time of their run
         records.keep(BackupRecord(ended, last_success=ended, sent=newest))
 

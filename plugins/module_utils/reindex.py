@@ -11,6 +11,7 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from . import connections
@@ -32,6 +33,7 @@ from .outcome import Outcome, bounded
 from .private_files import locked
 from .progress import READING, SILENT, Meter
 from .registry import CPANEL, DestinationState, check_name, require
+from .reporting import Reporter
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -63,6 +65,7 @@ def reindex(
 
     What the index holds is not read again, unless it is damaged or *rebuild* says so. *progress* is told how far it is.
     """
+    reporter = Reporter(destination_name)
     destination = require(registry, destination_name)
     if client is not None:
         _check_client(client, destination)
@@ -88,7 +91,7 @@ def reindex(
         else:
             contents = StoredJobs(storage, executor, state, client, scratch, meter)
         task = _Reindex(contents, destination.name, state, client, scratch)
-        return connections.reported(task.do(from_nothing=rebuild), storage)
+        return reporter.told(partial(task.do, from_nothing=rebuild), storage)
 
 
 def _check_client(client: str, destination: Destination) -> None:
@@ -219,9 +222,9 @@ class _Reindex:
             "updated": len(changed),
             "gone": len(old.keys() - new.keys()),
             "unchanged": len(kept) - len(changed),
-            "damaged": damaged,
-            "jobs": len(after.jobs),
-            "points": len(new),
+            "unreadable": damaged,
+            "job_count": len(after.jobs),
+            "point_count": len(new),
             **self._contents.told(),
         }
         old_lines, new_lines = set(old.values()), set(new.values())
@@ -238,7 +241,7 @@ class _Reindex:
 
 def _summary(values: Mapping[str, t.Any]) -> str:
     news = f"{values['new']:,} new, {values['updated']:,} changed, {values['gone']:,} gone"
-    damaged = f", {len(values['damaged']):,} that cannot be read" if values["damaged"] else ""
+    damaged = f", {len(values['unreadable']):,} that cannot be read" if values["unreadable"] else ""
     return f"Restore points: {news}, {values['unchanged']:,} as they were{damaged}."
 
 

@@ -9,9 +9,10 @@ import tempfile
 import typing as t
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from .connections import open_storage, reported
+from .connections import open_storage
 from .errors import BackupError, DamageError, UsageError, told_as
 from .native import names
 from .native.entries import FILES, dump_path
@@ -21,6 +22,7 @@ from .outcome import Outcome
 from .progress import LOADING, RESTORING, Meter
 from .records import note_restore
 from .registry import DestinationState, Host, check_name, require, require_fitting
+from .reporting import Reporter
 from .restoring.choosing import PointChooser, Wanted
 from .restoring.comparison import Comparison
 from .restoring.deciding import AND_MORE, Decider, FileDecider
@@ -99,6 +101,7 @@ class Wish:
 
 def restore(registry: Registry, host: Host, wish: Wish, *, check_mode: bool, shows: bool = False) -> Outcome:
     """Make the target hold what the restore point holds, as far as *wish* asks for it; *shows* each difference."""
+    reporter = Reporter(wish.destination)
     wish.require_sense()
     destination = require(registry, wish.destination)
     require_fitting(destination, wish.client, wish.job, None)
@@ -147,7 +150,7 @@ def restore(registry: Registry, host: Host, wish: Wish, *, check_mode: bool, sho
                 if not stored:
                     raise
         warnings = (*warnings, *deed.delete_extra(), *deed.left_dumps(), *target.attributes.report())
-        outcome = reported(deed.outcome(storage.bytes_received, warnings), storage)
+        outcome = reporter.told(partial(deed.outcome, warnings), storage)
         records = destination_state.records(client, wish.job)
         return note_restore(records, host.now, outcome, is_whole=wish.is_whole, check_mode=check_mode)
 
@@ -255,14 +258,13 @@ class _Deed:
         )
         return (sentence,)
 
-    def outcome(self, received: int, warnings: tuple[str, ...]) -> Outcome:
+    def outcome(self, warnings: tuple[str, ...]) -> Outcome:
         """Return what was done, or what would be."""
         tally = self._tally
         values = {
-            "point": describe(self._surveyed.point),
+            "point": describe(self._surveyed.point, is_damaged=bool(self._surveyed.unknown)),
             "restored": {what: tally.counts[what] for what in _KINDS},
             "bytes": tally.size,
-            "bytes_received": received,
         }
         title = f"{self._wish.root} as in the restore point {self._surveyed.point.stored.run}"
         return Outcome(sum(tally.counts.values()) > 0, values, warnings=warnings, **tally.shown(title))

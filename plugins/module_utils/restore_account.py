@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from .answers import Whose
 from .catalog import reading
-from .connections import ServerMemory, open_storage, reported
+from .connections import ServerMemory, open_storage
 from .cpanel.generated import generated_files
 from .cpanel.listing import hold_listing, listing_name
 from .cpanel.naming import Backup
@@ -32,6 +32,7 @@ from .outcome import Outcome
 from .progress import LOADING, RESTORING, Meter
 from .records import note_restore
 from .registry import DestinationState, check_name, require, require_fitting
+from .reporting import Reporter
 from .restoring.account_loading import AccountLoader
 from .restoring.account_selection import account_selection
 from .restoring.comparison import Comparison
@@ -41,7 +42,7 @@ from .restoring.owners import owner_of
 from .restoring.streamed import StreamedRestoration
 from .restoring.target import Target
 from .restoring.windows import Tally
-from .results import PROBLEMS_SHOWN
+from .results import described_content
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -98,6 +99,7 @@ def restore_account(
     registry: Registry, host: Host, wish: AccountWish, *, check_mode: bool, shows: bool = False
 ) -> Outcome:
     """Make the target hold what the backup of the account holds, as far as *wish* asks; *shows* each difference."""
+    reporter = Reporter(wish.destination)
     wish.require_sense()
     destination = require(registry, wish.destination)
     require_fitting(destination, None, None, wish.account)
@@ -131,7 +133,8 @@ def restore_account(
             warnings += deed.rebuild(target) if wish.rebuild else deed.restore(target, side_by_side, restarts=restarts)
         if loader is not None:
             warnings += loader.load(Meter(host.progress, LOADING), check_mode=check_mode)
-        outcome = reported(deed.outcome(point, (*warnings, *_shortcomings(listing, selection))), storage)
+        warnings += _shortcomings(listing, selection)
+        outcome = reporter.told(lambda: deed.outcome(point, warnings), storage)
         is_whole = not (wish.paths or wish.parts or selection.left)
         records = state.records(None, wish.account)
         return note_restore(records, host.now, outcome, is_whole=is_whole, check_mode=check_mode)
@@ -338,6 +341,9 @@ class _Deed:
         """Return what was done, or what would be."""
         tally, header, trailer = self.tally, self._listing.header, self._listing.trailer
         is_dated = header.started != UNDATED
+        content = described_content(
+            entries=trailer.entries, size=trailer.size, problems=trailer.problems, is_damaged=point.is_damaged
+        )
         values = {
             "point": {
                 "id": header.run,
@@ -348,16 +354,12 @@ class _Deed:
                 "pool": header.pool,
                 "structure": header.structure,
                 "created": time_text(header.started) if is_dated else None,
+                **content,
                 "complete": trailer.complete,
-                "damaged": point.is_damaged,
-                "entries": trailer.entries,
-                "bytes": trailer.size,
-                "problems": [problem._asdict() for problem in trailer.problems[:PROBLEMS_SHOWN]],
                 "facts": dict(self._listing.origin.facts),
             },
             "restored": {what: tally.counts[what] for what in _KINDS},
             "bytes": tally.size,
-            "bytes_received": self._storage.bytes_received,
         }
         where = "databases" if self._wish.target is None else self._wish.target
         title = f"{where} as in the backup {header.run} of {header.job}"

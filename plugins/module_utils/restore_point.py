@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from .connections import open_storage, reported
+from .connections import open_storage
 from .errors import DamageError, UsageError
 from .foresight import point_line, points_title
 from .jobs import Job, OpenJob, candidates_of
@@ -25,6 +25,7 @@ from .native.damage import read_damage, write_damage
 from .native.points import ManifestCache
 from .outcome import Outcome
 from .registry import DestinationState, LivingRuns, check_name, require_writable
+from .reporting import Reporter
 from .results import describe
 from .retention import choose_slot
 
@@ -96,6 +97,7 @@ def ensure_present(
 
 
 def _ensured(registry: Registry, host: Host, which: Which, planner: Planner, *, check_mode: bool) -> Outcome:
+    reporter = Reporter(which.destination)
     destination = require_writable(registry, which.destination)
     identity, client, _is_new = host.client_of(which.client)
     check_name(which.job, "job")
@@ -111,7 +113,7 @@ def _ensured(registry: Registry, host: Host, which: Which, planner: Planner, *, 
     job = Job(which.job, client, destination.name, identity, state, living, started, run)
     with open_storage(destination, run, state, may_write=not check_mode, warm=2) as storage:
         change = _Change(job, storage, planner, foreign=which.foreign)
-        return reported(change.foretell() if check_mode else change.do(), storage)
+        return reporter.told(change.foretell if check_mode else change.do, storage)
 
 
 def _is_id(text: str) -> bool:
@@ -389,7 +391,7 @@ def _outcome(job: Job, known: Known, plan: Plan, warnings: Sequence[str]) -> Out
         {"id": point.stored.run, "seq": point.seq, "reason": _reason(point, plan)}
         for point in _missing_in(plan.points, known.points)
     ]
-    described = None if meant is None else {**describe(meant), "protected": meant.stored.is_protected}
+    described = None if meant is None else describe(meant)
     before = _lines(known.points, {str(gone["id"]): f"goes: {gone['reason']}" for gone in pruned})
     if plan.given_up is not None:
         pruned.append({"id": plan.given_up.run, "seq": plan.given_up.seq, "reason": "asked for"})

@@ -10,7 +10,9 @@ import typing as t
 from .native.entries import time_text
 
 if t.TYPE_CHECKING:
-    from .native.entries import Header
+    from collections.abc import Sequence
+
+    from .native.entries import Header, Problem
     from .native.points import ReadPoint
 
 PROBLEMS_SHOWN = 20
@@ -21,6 +23,7 @@ def described_header(header: Header) -> dict[str, t.Any]:
     return {
         "id": header.run,
         "seq": header.seq,
+        "account": None,
         "job": header.job,
         "client": header.client,
         "pool": header.pool,
@@ -29,14 +32,29 @@ def described_header(header: Header) -> dict[str, t.Any]:
     }
 
 
-def describe(point: ReadPoint) -> dict[str, t.Any]:
-    """Return a restore point as a module's result shows it."""
+def described_content(
+    *, entries: int, size: int, problems: Sequence[Problem], is_protected: bool = False, is_damaged: bool = False
+) -> dict[str, t.Any]:
+    """Return what a result shows of what is in a restore point, which is complete if there are no *problems*."""
     return {
-        **described_header(point.header),
-        "complete": point.trailer.complete,
-        "entries": point.trailer.entries,
-        "bytes": point.trailer.size,
-        "bytes_sent": 0,
-        "duration": 0.0,
-        "problems": [problem._asdict() for problem in point.trailer.problems[:PROBLEMS_SHOWN]],
+        "complete": not problems,
+        "protected": is_protected,
+        "damaged": is_damaged,
+        "entries": entries,
+        "bytes": size,
+        "problem_count": len(problems),
+        "problems": [problem._asdict() for problem in problems[:PROBLEMS_SHOWN]],
     }
+
+
+def describe(point: ReadPoint, *, is_damaged: bool = False) -> dict[str, t.Any]:
+    """Return a restore point as a module's result shows it; of a damaged one not all entries could be read."""
+    trailer = point.trailer
+    content = described_content(
+        entries=trailer.entries,
+        size=trailer.size,
+        problems=trailer.problems,
+        is_protected=point.stored.is_protected,
+        is_damaged=is_damaged,
+    )
+    return {**described_header(point.header), **content, "complete": trailer.complete}

@@ -62,8 +62,13 @@ class Storage(t.Protocol):
     again inside; what still comes out as an error has been tried enough.
     """
 
-    bytes_sent: int
-    bytes_received: int
+    @property
+    def bytes_sent(self) -> int:
+        """How many bytes all data connections have sent so far."""
+
+    @property
+    def bytes_received(self) -> int:
+        """How many bytes all data connections have received so far, listings among them."""
 
     def reports(self) -> tuple[str, ...]:
         """Return a sentence for each thing so far that a user should know of the way to the storage."""

@@ -11,6 +11,7 @@ import time
 import typing as t
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, astuple, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from . import connections
@@ -24,6 +25,7 @@ from .private_files import locked, make_private_directory
 from .progress import VERIFYING, Meter
 from .records import VerificationRecord
 from .registry import DestinationState, LivingRuns, check_name, require_native
+from .reporting import Reporter
 from .verifying.findings import SHOWN, DamageFoundError, summary_of, warnings_of
 from .verifying.job_proof import JobProof, Verified, Workers
 from .verifying.ledger import open_ledger
@@ -78,6 +80,7 @@ def verify(
     clock: Callable[[], float] = time.monotonic,
 ) -> Outcome:
     """Read what *request* asks for, see whether it is as it was stored, and record what of it is lost."""
+    reporter = Reporter(request.destination)
     destination = require_native(registry, request.destination)
     request.require_sense()
     identity, own, _is_new = host.client_of(request.client)
@@ -110,8 +113,8 @@ def verify(
         )
         side_by_side = destination.max_connections or _SIDE_BY_SIDE
         record = _recorder(state, host, sample=request.sample, check_mode=check_mode)
-        outcome = verification.do(jobs, client, side_by_side, record, check_mode=check_mode)
-        return connections.reported(outcome, storage)
+        do = partial(verification.do, jobs, client, side_by_side, record, check_mode=check_mode)
+        return reporter.told(do, storage)
 
 
 def _jobs(storage: Storage, request: Request, client: str | None) -> list[FoundJob]:
@@ -238,17 +241,16 @@ class _Verification:
         values = {
             "verified": asdict(self._verified),
             "whole": not findings,
-            "damaged": [finding.shown() for finding in findings[:SHOWN]],
-            "damaged_files": len(findings),
+            "damaged_files": [finding.shown() for finding in findings[:SHOWN]],
+            "damaged_file_count": len(findings),
         }
         is_changed = self._before != self._after
-        if costly and self._request.fails_on_damage:
-            summary = summary_of(costly, self._request.destination)
-            raise DamageFoundError(summary, {**values, "recorded": is_changed, "warnings": self._warnings})
-        warnings = (*warnings_of(findings), *self._warnings)
         title = f"what is recorded as damaged on {self._request.destination}"
         before, after = tuple(bounded(self._before)), tuple(bounded(self._after))
-        return Outcome(is_changed, values, before, after, warnings, title)
+        if costly and self._request.fails_on_damage:
+            outcome = Outcome(is_changed, values, before, after, tuple(self._warnings), title)
+            raise DamageFoundError(summary_of(costly, self._request.destination), outcome)
+        return Outcome(is_changed, values, before, after, (*warnings_of(findings), *self._warnings), title)
 
 
 def _recorder(state: DestinationState, host: Host, *, sample: int, check_mode: bool) -> Recorder:

@@ -110,11 +110,9 @@ version:
   type: str
   sample: 0.1.0
 failure:
-  description: What kind of error ended the module.
+  description: Why the module failed, with the keys of RV(stowage.ftp_backup.backup#module:failure).
   returned: failure
   type: dict
-  sample:
-    kind: local
 """
 
 from ansible.module_utils.basic import AnsibleModule

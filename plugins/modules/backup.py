@@ -27,7 +27,7 @@ attributes:
     support: full
     details:
       - The paths are compared with what the server has, and nothing is written there or on the host.
-      - RV(point.bytes_sent) is then the size of the files that would be read, before compression.
+      - RV(bytes_sent) is then the size of the files that would be read, before compression.
       - The destination must be declared already; M(stowage.ftp_backup.destination) declares none in check mode.
   diff_mode:
     support: full
@@ -432,13 +432,37 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+destination:
+  description: The name of the destination.
+  returned: success, and failure of kind V(partial)
+  type: str
+  sample: Provider storage
+bytes_sent:
+  description:
+    - How many bytes the data connections of the run have sent.
+    - In check mode, how many it would have sent at most.
+  returned: success, and failure of kind V(partial)
+  type: int
+  sample: 1048576
+bytes_received:
+  description: How many bytes the data connections of the run have received, listings among them.
+  returned: success, and failure of kind V(partial)
+  type: int
+  sample: 40960
+duration:
+  description: How many seconds the run took.
+  returned: success, and failure of kind V(partial)
+  type: float
+  sample: 3.2
 point:
   description: The restore point that was made, or the fresh one that was found.
-  returned: success
+  returned: success, and failure of kind V(partial)
   type: dict
   contains:
     id:
-      description: The id of the restore point, which begins with the time of its run.
+      description:
+        - The id of the restore point, which begins with the time of its run.
+        - Of a backup that cPanel made, its path without the ending.
       type: str
       returned: always
       sample: 20261122t030000z-1f9c2a
@@ -447,36 +471,53 @@ point:
       type: int
       returned: always
       sample: 42
+    account:
+      description: The account of cPanel, or V(null) where this collection made the backup.
+      type: str
+      returned: always
+      sample: null
     job:
-      description: The job.
+      description: The job, or V(null) where cPanel made the backup.
       type: str
       returned: always
       sample: web sites
     client:
-      description: The client name of the host.
+      description: The client name of the host, or V(null) where cPanel made the backup.
       type: str
       returned: always
       sample: web01
     pool:
-      description: The slot or archive in which its content lies.
+      description: The slot or archive in which its content lies; of a backup that cPanel made, its path.
       type: str
       returned: always
       sample: s03
     structure:
-      description: The structure of the job.
+      description: The structure of the job; V(cpanel) where cPanel made the backup.
       type: str
       returned: always
       sample: incremental
     created:
-      description: When its run started, in UTC.
+      description:
+        - When its run started, in UTC.
+        - Of a backup that cPanel made, the date of its directory or in its name, and V(null) where there is none.
       type: str
       returned: always
       sample: "2026-11-22T03:00:00Z"
     complete:
-      description: Whether everything could be read as it should.
+      description: Whether everything could be read as it should when it was made.
       type: bool
       returned: always
       sample: true
+    protected:
+      description: Whether it is kept whatever the retention says.
+      type: bool
+      returned: always
+      sample: false
+    damaged:
+      description: Whether some of its entries cannot be read any more.
+      type: bool
+      returned: always
+      sample: false
     entries:
       description: How many files, directories and other things it holds.
       type: int
@@ -487,34 +528,37 @@ point:
       type: int
       returned: always
       sample: 734003200
-    bytes_sent:
-      description: How many bytes the run uploaded; V(0) if a fresh restore point was found.
+    problem_count:
+      description: How many things vanished, changed while they were read, or could not be read, up to 1000.
       type: int
       returned: always
-      sample: 1048576
-    duration:
-      description: How many seconds the run took; V(0) if a fresh restore point was found, and in check mode.
-      type: float
-      returned: always
-      sample: 3.2
+      sample: 1
     problems:
-      description: What vanished, changed while it was read, or could not be read, the first 20.
+      description: The first 20 of these things.
       type: list
       elements: dict
       returned: always
-      sample:
-        - path: /srv/www/private.key
-          problem: Permission denied
+      contains:
+        path:
+          description: What it is, as a path on the host; C(parts:/kind/name) for a database or another part.
+          type: str
+          returned: always
+          sample: /srv/www/private.key
+        problem:
+          description: What was in the way.
+          type: str
+          returned: always
+          sample: Permission denied
 reason:
   description: Why a restore point was made, or why none was.
-  returned: success
+  returned: success, and failure of kind V(partial)
   type: str
   sample: the newest complete one is 26 h old, and max_age is 12h
 changes:
   description:
     - What of the tree and of the databases has changed since RV(changes.base). In check mode it is the same.
     - With a fresh restore point nobody has looked, so everything is V(0).
-  returned: success
+  returned: success, and failure of kind V(partial)
   type: dict
   contains:
     base:
@@ -553,32 +597,84 @@ changes:
       sample: 1572864
 pruned:
   description: The restore points that were removed, with the reason; in check mode those that would be.
-  returned: success
+  returned: success, and failure of kind V(partial)
   type: list
   elements: dict
-  sample:
-    - id: 20261115t030000z-77ab01
-      seq: 35
-      reason: its slot s03 holds a newer one, 42
+  contains:
+    id:
+      description: The id of the restore point.
+      type: str
+      returned: always
+      sample: 20261115t030000z-77ab01
+    seq:
+      description: Its sequence number in the job.
+      type: int
+      returned: always
+      sample: 35
+    reason:
+      description: Why it was removed.
+      type: str
+      returned: always
+      sample: its slot s03 holds a newer one, 42
 kept:
   description: The restore points that stay beside RV(point), oldest first, with the reason; the newest 200 of them.
-  returned: success
+  returned: success, and failure of kind V(partial)
   type: list
   elements: dict
-  sample:
-    - id: 20261116t030000z-5e21ba
-      seq: 36
-      reason: number 7 of the last 7
+  contains:
+    id:
+      description: The id of the restore point.
+      type: str
+      returned: always
+      sample: 20261116t030000z-5e21ba
+    seq:
+      description: Its sequence number in the job.
+      type: int
+      returned: always
+      sample: 36
+    reason:
+      description: Why it stays.
+      type: str
+      returned: always
+      sample: number 7 of the last 7
 failure:
   description:
-    - What kind of error ended the module, and the code of the server's reply if there was one.
-    - With C(kind=database) or C(kind=command), a client program of a database server or a command of yours has failed.
-    - With C(kind=partial), the id of the restore point that was made, and its problems.
+    - Why the module failed. All modules of this collection tell it in the same way, beside C(msg), the sentence.
+    - A failure after all work was done, of kind V(partial) or V(damage), comes with what a success would have returned.
   returned: failure
   type: dict
-  sample:
-    kind: space
-    code: 552
+  contains:
+    kind:
+      description:
+        - What kind of error it was.
+        - V(usage), an option cannot work as it was given.
+        - V(local), the host's own files, directories or state are in the way.
+        - V(unreachable), no connection could be made.
+        - V(trust), TLS was refused, or the server's certificate is not to be trusted.
+        - V(login), the server does not let this user in.
+        - V(busy), the server takes no more connections at the moment.
+        - V(interrupted), a connection or a transfer broke; the same may work a moment later.
+        - V(space), no space or no quota is left on the server.
+        - V(missing), there is no such file or directory on the server, or none that this user may see.
+        - V(refused), the server says no, and will say no again.
+        - V(storage), the server did something else that it should not.
+        - V(database), a database server, or the client program that speaks to it, did not do what was asked.
+        - V(command), a command of yours, before or after the backup, failed.
+        - V(damage), what is stored is not what was stored once.
+        - V(abandoned), the work was given up for a reason that is told elsewhere.
+        - V(shrunk), the tree has lost so much since the last restore point that something must be missing.
+        - V(partial), a restore point was made, and lacks what could not be read.
+        - V(locked), another run is at work on the job.
+        - V(foreign), the job belongs to another host.
+        - V(stopped), the run was stopped by a signal, and ended cleanly.
+      type: str
+      returned: always
+      sample: space
+    code:
+      description: The code of the server's reply.
+      type: int
+      returned: when it was a reply that told the error
+      sample: 552
 """
 
 from functools import partial

@@ -139,106 +139,50 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+destination:
+  description: The name of the destination.
+  returned: success
+  type: str
+  sample: Provider storage
+bytes_sent:
+  description:
+    - How many bytes the data connections of the run have sent.
+    - It is V(0), since nothing but the index is asked.
+  returned: success
+  type: int
+  sample: 1048576
+bytes_received:
+  description:
+    - How many bytes the data connections of the run have received, listings among them.
+    - It is V(0), since nothing but the index is asked.
+  returned: success
+  type: int
+  sample: 40960
+duration:
+  description: How many seconds the run took.
+  returned: success
+  type: float
+  sample: 3.2
 points:
   description:
     - The restore points. Those of one job, where O(client) and O(job) are given, come by their sequence number, highest
       first; those of several jobs come by the time they were made, newest first.
+    - Each has the keys of RV(stowage.ftp_backup.backup#module:point), and more. RV(versions) does not count on damaged
+      ones.
   returned: success
   type: list
   elements: dict
   contains:
-    id:
-      description:
-        - The id of the restore point, which begins with the time of its run.
-        - Of a backup that cPanel made, its path without the ending.
-      type: str
-      returned: always
-      sample: 20261122t030000z-1f9c2a
-    seq:
-      description: Its sequence number in the job; the highest one is the latest.
-      type: int
-      returned: always
-      sample: 42
-    account:
-      description: The account of cPanel, or V(null) where this collection made the backup.
-      type: str
-      returned: always
-      sample: null
-    job:
-      description: The job, or V(null) where cPanel made the backup.
-      type: str
-      returned: always
-      sample: web sites
-    client:
-      description: The client name of the host, or V(null) where cPanel made the backup.
-      type: str
-      returned: always
-      sample: web01
-    pool:
-      description: The slot or archive in which its content lies; of a backup that cPanel made, its path.
-      type: str
-      returned: always
-      sample: s03
-    structure:
-      description: The structure of the job; V(cpanel) where cPanel made the backup.
-      type: str
-      returned: always
-      sample: incremental
-    created:
-      description:
-        - When its run started, in UTC.
-        - Of a backup that cPanel made, the date of its directory or in its name, and V(null) where there is none.
-      type: str
-      returned: always
-      sample: "2026-11-22T03:00:00Z"
     age:
       description: How many seconds ago that was, V(null) if it is not known.
       type: int
       returned: always
       sample: 30600
-    complete:
-      description: Whether everything could be read when it was made.
-      type: bool
-      returned: always
-      sample: true
-    protected:
-      description: Whether it is kept whatever the retention says.
-      type: bool
-      returned: always
-      sample: false
-    damaged:
-      description: Whether some of its entries could not be read for the index; RV(versions) does not count on it then.
-      type: bool
-      returned: always
-      sample: false
-    entries:
-      description: How many files, directories and other things it holds.
-      type: int
-      returned: always
-      sample: 18211
-    bytes:
-      description: The size of all its files.
-      type: int
-      returned: always
-      sample: 734003200
     stored_bytes:
       description: The size of the volumes that it needs on the destination, which it may share with other ones.
       type: int
       returned: always
       sample: 251658240
-    problem_count:
-      description: How many things could not be read when it was made.
-      type: int
-      returned: always
-      sample: 1
-    problems:
-      description: What could not be read, the first 20 at most.
-      type: list
-      elements: dict
-      returned: always
-      sample:
-        - path: /srv/www/private.key
-          problem: Permission denied
     part_count:
       description: How many parts it consists of.
       type: int
@@ -249,11 +193,27 @@ points:
       type: list
       elements: dict
       returned: always
-      sample:
-        - kind: files
-          name: /srv/www
-          entries: 18211
-          bytes: 734003200
+      contains:
+        kind:
+          description: The kind of the part.
+          type: str
+          returned: always
+          sample: files
+        name:
+          description: Its name.
+          type: str
+          returned: always
+          sample: /srv/www
+        entries:
+          description: How many files, directories and other things it holds.
+          type: int
+          returned: always
+          sample: 18211
+        bytes:
+          description: The size of all its files.
+          type: int
+          returned: always
+          sample: 734003200
 versions:
   description: The versions of files, by client, job and path, newest first.
   returned: when O(paths) is given
@@ -287,8 +247,8 @@ versions:
       type: str
       returned: always
       sample: file
-    size:
-      description: Its size in bytes.
+    bytes:
+      description: Its size.
       type: int
       returned: always
       sample: 1482
@@ -301,13 +261,13 @@ versions:
       sample: "2026-11-20T09:31:02.481927Z"
     digest:
       description:
-        - The SHA-256 of its content, if it is a file. Of one that is stored in several segments, that of their
-          digests.
+        - The SHA-256 of its content, if it is a file, else V(null). Of one that is stored in several segments, that of
+          their digests.
       type: str
       returned: always
       sample: 2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824
     target:
-      description: Where it points to, if it is a symbolic link.
+      description: Where it points to, if it is a symbolic link, else V(null).
       type: str
       returned: always
       sample: null
@@ -321,10 +281,22 @@ versions:
       type: list
       elements: dict
       returned: always
-      sample:
-        - id: 20261122t030000z-1f9c2a
-          seq: 42
-          created: "2026-11-22T03:00:00Z"
+      contains:
+        id:
+          description: The id of the restore point.
+          type: str
+          returned: always
+          sample: 20261122t030000z-1f9c2a
+        seq:
+          description: Its sequence number in the job.
+          type: int
+          returned: always
+          sample: 42
+        created:
+          description: When its run started, in UTC, or V(null) where that is not known.
+          type: str
+          returned: always
+          sample: "2026-11-22T03:00:00Z"
 parts:
   description:
     - The versions of parts, by client, job, kind and name, newest first. A version lasts as long as nothing in the part
@@ -378,21 +350,31 @@ parts:
       type: list
       elements: dict
       returned: always
-      sample:
-        - id: 20261122t030000z-1f9c2a
-          seq: 42
-          created: "2026-11-22T03:00:00Z"
+      contains:
+        id:
+          description: The id of the restore point.
+          type: str
+          returned: always
+          sample: 20261122t030000z-1f9c2a
+        seq:
+          description: Its sequence number in the job.
+          type: int
+          returned: always
+          sample: 42
+        created:
+          description: When its run started, in UTC, or V(null) where that is not known.
+          type: str
+          returned: always
+          sample: "2026-11-22T03:00:00Z"
 truncated:
   description: Whether there is more behind what is listed, which a higher O(limit) or O(offset) would show.
   returned: success
   type: bool
   sample: false
 failure:
-  description: What kind of error ended the module.
+  description: Why the module failed, with the keys of RV(stowage.ftp_backup.backup#module:failure).
   returned: failure
   type: dict
-  sample:
-    kind: usage
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -227,18 +227,33 @@ EXAMPLES = r"""
 
 RETURN = r"""
 destination:
+  description: The name of the destination.
+  returned: success
+  type: str
+  sample: Provider storage
+bytes_sent:
+  description: How many bytes the data connections of the run have sent.
+  returned: success
+  type: int
+  sample: 1048576
+bytes_received:
+  description: How many bytes the data connections of the run have received, listings among them.
+  returned: success
+  type: int
+  sample: 40960
+duration:
+  description: How many seconds the run took.
+  returned: success
+  type: float
+  sample: 3.2
+declaration:
   description:
-    - The destination as it is declared, without the password; the one that was forgotten with O(state=absent), of
-      which no more than the name is known where its declaration was damaged, and V(null) where there was none.
+    - The destination as it is declared, without the password, with the keys of
+      RV(stowage.ftp_backup.destination_info#module:destinations).
+    - With O(state=absent), the one that was forgotten, and V(null) where there was none. Of one whose declaration was
+      damaged, no more than the name is known.
   returned: success
   type: dict
-  sample:
-    name: Provider storage
-    host: backup.example.com
-    port: 21
-    username: web01
-    directory: backups
-    tls: true
 server:
   description: What the server shows of itself.
   returned: when O(state=present) and O(validate=true)
@@ -359,7 +374,17 @@ server:
       description: The C(used) bytes and the C(limit), where the server told them.
       type: dict
       returned: always, V(null) where the server told none
-      sample: null
+      contains:
+        used:
+          description: How many bytes are used.
+          type: int
+          returned: always
+          sample: 734003200
+        limit:
+          description: How many bytes may be used.
+          type: int
+          returned: always
+          sample: 107374182400
     connections:
       description: How many connections were open at the same time meanwhile.
       type: int
@@ -372,12 +397,9 @@ server:
       returned: always
       sample: []
 failure:
-  description: What kind of error ended the module, and the code of the server's reply if there was one.
+  description: Why the module failed, with the keys of RV(stowage.ftp_backup.backup#module:failure).
   returned: failure
   type: dict
-  sample:
-    kind: login
-    code: 530
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -47,6 +47,28 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+destination:
+  description:
+    - The name of the destination.
+    - V(null) where all were asked for.
+  returned: success
+  type: str
+  sample: Provider storage
+bytes_sent:
+  description: How many bytes the data connections of the run have sent.
+  returned: success
+  type: int
+  sample: 1048576
+bytes_received:
+  description: How many bytes the data connections of the run have received, listings among them.
+  returned: success
+  type: int
+  sample: 40960
+duration:
+  description: How many seconds the run took.
+  returned: success
+  type: float
+  sample: 3.2
 destinations:
   description: The declared destinations, by name.
   returned: success
@@ -148,23 +170,22 @@ destinations:
       description: What the server shows of itself, with the keys of RV(stowage.ftp_backup.destination#module:server).
       type: dict
       returned: when O(probe=true) and the server could be reached
-      sample:
-        verdict: unix
-        rule: 3
-        evidence: the greeting names a Unix server
     failure:
-      description: Why the declaration could not be read, or the server could not be asked.
+      description:
+        - Why the declaration could not be read, or the server could not be asked, with the keys of
+          RV(stowage.ftp_backup.backup#module:failure).
       type: dict
       returned: when one of the two is so
-      sample:
-        kind: unreachable
-        msg: "Cannot connect to backup.example.com:21: Connection refused."
+      contains:
+        msg:
+          description: The sentence.
+          type: str
+          returned: always
+          sample: "Cannot connect to backup.example.com:21: Connection refused."
 failure:
-  description: What kind of error ended the module.
+  description: Why the module failed, with the keys of RV(stowage.ftp_backup.backup#module:failure).
   returned: failure
   type: dict
-  sample:
-    kind: usage
 """
 
 from ansible.module_utils.basic import AnsibleModule

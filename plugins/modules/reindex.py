@@ -80,6 +80,26 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+destination:
+  description: The name of the destination.
+  returned: success
+  type: str
+  sample: Provider storage
+bytes_sent:
+  description: How many bytes the data connections of the run have sent.
+  returned: success
+  type: int
+  sample: 1048576
+bytes_received:
+  description: How many bytes the data connections of the run have received, listings among them.
+  returned: success
+  type: int
+  sample: 40960
+duration:
+  description: How many seconds the run took.
+  returned: success
+  type: float
+  sample: 3.2
 new:
   description: How many restore points were found that the index did not have.
   returned: success
@@ -102,7 +122,7 @@ unchanged:
   returned: success
   type: int
   sample: 12
-damaged:
+unreadable:
   description:
     - What cannot be read, in a sentence each. Where only some entries of a restore point are concerned, it stands in
       the index as a damaged one, and is looked at again the next time.
@@ -111,12 +131,12 @@ damaged:
   elements: str
   sample:
     - The manifest 000042-20261122t030000z-1f9c2a.manifest.gz has no footer, it is cut off or damaged.
-jobs:
+job_count:
   description: How many jobs there are, or accounts of cPanel.
   returned: success
   type: int
   sample: 2
-points:
+point_count:
   description: How many restore points there are, without those that cannot be read at all.
   returned: success
   type: int
@@ -126,16 +146,21 @@ ignored:
   returned: success, on a destination with backups that cPanel made
   type: list
   elements: dict
-  sample:
-    - path: 2021-02-20/system
-      why: backups of the server itself
+  contains:
+    path:
+      description: Where it lies, below the directory of the destination.
+      type: str
+      returned: always
+      sample: 2021-02-20/system
+    reason:
+      description: Why it is no backup of an account.
+      type: str
+      returned: always
+      sample: backups of the server itself
 failure:
-  description: What kind of error ended the module, and the code of the server's reply if there was one.
+  description: Why the module failed, with the keys of RV(stowage.ftp_backup.backup#module:failure).
   returned: failure
   type: dict
-  sample:
-    kind: login
-    code: 530
 """
 
 from functools import partial

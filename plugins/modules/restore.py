@@ -282,43 +282,83 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+destination:
+  description: The name of the destination.
+  returned: success
+  type: str
+  sample: Provider storage
+bytes_sent:
+  description: How many bytes the data connections of the run have sent.
+  returned: success
+  type: int
+  sample: 1048576
+bytes_received:
+  description: How many bytes the data connections of the run have received, listings among them.
+  returned: success
+  type: int
+  sample: 40960
+duration:
+  description: How many seconds the run took.
+  returned: success
+  type: float
+  sample: 3.2
 point:
   description: The restore point, with the keys of RV(stowage.ftp_backup.backup#module:point).
   returned: success
   type: dict
-  sample:
-    id: 20261122t030000z-1f9c2a
-    seq: 42
-    complete: true
+  contains:
+    facts:
+      description: Versions and settings of the account and of the server that it was on, texts by their names.
+      type: dict
+      returned: where cPanel made the backup
+      sample:
+        cpanel_version: "11.110.0.18"
 restored:
   description:
     - How many things were created, replaced or given other metadata, by their kind, how many databases were loaded, and
       how many things were deleted.
   returned: success
   type: dict
-  sample:
-    files: 18
-    directories: 3
-    links: 0
-    others: 1
-    databases: 0
-    deleted: 0
+  contains:
+    files:
+      description: How many files.
+      type: int
+      returned: always
+      sample: 18
+    directories:
+      description: How many directories.
+      type: int
+      returned: always
+      sample: 3
+    links:
+      description: How many symbolic links.
+      type: int
+      returned: always
+      sample: 0
+    others:
+      description: How many other things, such as devices.
+      type: int
+      returned: always
+      sample: 1
+    databases:
+      description: How many databases were loaded.
+      type: int
+      returned: always
+      sample: 0
+    deleted:
+      description: How many things were deleted, since the restore point does not hold them.
+      type: int
+      returned: always
+      sample: 0
 bytes:
   description: The size of the files whose content was restored, and of the dumps that were loaded.
   returned: success
   type: int
   sample: 734003200
-bytes_received:
-  description: How many bytes were fetched from the server.
-  returned: success
-  type: int
-  sample: 294912000
 failure:
-  description: What kind of error ended the module, and the code of the server's reply if there was one.
+  description: Why the module failed, with the keys of RV(stowage.ftp_backup.backup#module:failure).
   returned: failure
   type: dict
-  sample:
-    kind: damage
 """
 
 from functools import partial

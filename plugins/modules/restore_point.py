@@ -133,24 +133,33 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+destination:
+  description: The name of the destination.
+  returned: success
+  type: str
+  sample: Provider storage
+bytes_sent:
+  description: How many bytes the data connections of the run have sent.
+  returned: success
+  type: int
+  sample: 1048576
+bytes_received:
+  description: How many bytes the data connections of the run have received, listings among them.
+  returned: success
+  type: int
+  sample: 40960
+duration:
+  description: How many seconds the run took.
+  returned: success
+  type: float
+  sample: 3.2
 point:
   description:
     - The restore point, with the keys of RV(stowage.ftp_backup.backup#module:point). One that was removed is described
       as it was.
-    - It is V(null) with O(state=absent) if there was no such restore point.
+    - It is V(null) with O(state=absent) if there was no such restore point, or its manifest could not be read.
   returned: success
   type: dict
-  contains:
-    protected:
-      description: Whether it is protected.
-      type: bool
-      returned: always
-      sample: true
-  sample:
-    id: 20261122t030000z-1f9c2a
-    seq: 42
-    complete: true
-    protected: true
 pruned:
   description:
     - The restore points that were removed, with the reason. Others than the one that was asked for are among them if a
@@ -158,16 +167,26 @@ pruned:
   returned: success
   type: list
   elements: dict
-  sample:
-    - id: 20261115t030000z-77ab01
-      seq: 35
-      reason: asked for
+  contains:
+    id:
+      description: The id of the restore point.
+      type: str
+      returned: always
+      sample: 20261115t030000z-77ab01
+    seq:
+      description: Its sequence number in the job.
+      type: int
+      returned: always
+      sample: 35
+    reason:
+      description: Why it was removed.
+      type: str
+      returned: always
+      sample: asked for
 failure:
-  description: What kind of error ended the module, and the code of the server's reply if there was one.
+  description: Why the module failed, with the keys of RV(stowage.ftp_backup.backup#module:failure).
   returned: failure
   type: dict
-  sample:
-    kind: locked
 """
 
 from ansible.module_utils.basic import AnsibleModule

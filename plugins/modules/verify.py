@@ -110,16 +110,36 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+destination:
+  description: The name of the destination.
+  returned: success, and failure of kind V(damage) after everything was verified
+  type: str
+  sample: Provider storage
+bytes_sent:
+  description: How many bytes the data connections of the run have sent.
+  returned: success, and failure of kind V(damage) after everything was verified
+  type: int
+  sample: 1048576
+bytes_received:
+  description: How many bytes the data connections of the run have received, listings among them.
+  returned: success, and failure of kind V(damage) after everything was verified
+  type: int
+  sample: 40960
+duration:
+  description: How many seconds the run took.
+  returned: success, and failure of kind V(damage) after everything was verified
+  type: float
+  sample: 3.2
 whole:
   description:
     - Whether nothing is damaged, as far as is known. Of volumes that were not read this time, that is what was found
       when they were.
-  returned: success
+  returned: success, and failure of kind V(damage) after everything was verified
   type: bool
   sample: false
 verified:
   description: How much was verified.
-  returned: success
+  returned: success, and failure of kind V(damage) after everything was verified
   type: dict
   contains:
     manifests:
@@ -142,9 +162,9 @@ verified:
       type: int
       returned: always
       sample: 0
-damaged:
+damaged_files:
   description: The damaged files on the destination, those that cost something first, and 100 at most.
-  returned: success
+  returned: success, and failure of kind V(damage) after everything was verified
   type: list
   elements: dict
   contains:
@@ -163,7 +183,7 @@ damaged:
       type: str
       returned: always
       sample: s03/v00/20261122t030000z-1f9c2a-000017.tar.gz
-    problems:
+    flaws:
       description: What is wrong with it, the first 20.
       type: list
       elements: str
@@ -172,13 +192,22 @@ damaged:
         - at byte 812, the content there is not what was stored
     frames:
       description:
-        - Where in a volume the content is that is lost, as offset and length, the first 100. The list is empty where
-          all of the file is lost, or nothing.
+        - Where in a volume the content is that is lost, the first 100 places. The list is empty where all of the file
+          is lost, or nothing.
       type: list
-      elements: list
+      elements: dict
       returned: always
-      sample:
-        - [812, 40960]
+      contains:
+        offset:
+          description: At which byte of the file it begins.
+          type: int
+          returned: always
+          sample: 812
+        length:
+          description: How many bytes it has.
+          type: int
+          returned: always
+          sample: 40960
     points:
       description: The restore points that lack something for it.
       type: list
@@ -196,12 +225,12 @@ damaged:
           returned: always
           sample: 42
         entries:
-          description: How many of its entries are lost; null where that cannot be told.
+          description: How many of its entries are lost; V(null) where that cannot be told.
           type: int
           returned: always
           sample: 3
     entries:
-      description: How many entries of all these restore points are lost; null where that cannot be told.
+      description: How many entries of all these restore points are lost; V(null) where that cannot be told.
       type: int
       returned: always
       sample: 3
@@ -217,20 +246,15 @@ damaged:
       type: bool
       returned: always
       sample: true
-damaged_files:
+damaged_file_count:
   description: How many damaged files there are.
-  returned: success
+  returned: success, and failure of kind V(damage) after everything was verified
   type: int
   sample: 1
 failure:
-  description:
-    - What kind of error ended the module, and the code of the server's reply if there was one.
-    - With C(kind=damage), also RV(whole), RV(verified), RV(damaged) and RV(damaged_files), whether what is recorded has
-      changed (C(recorded)), and what else there is to warn about (C(warnings)).
+  description: Why the module failed, with the keys of RV(stowage.ftp_backup.backup#module:failure).
   returned: failure
   type: dict
-  sample:
-    kind: unreachable
 """
 
 from functools import partial

@@ -232,7 +232,7 @@ def test_what_was_at_a_date_is_found_alone(host: Host) -> None:
 
     versions = host.do("find", "index.html", "--at", old, "--json").document["versions"]
 
-    assert [version["size"] for version in versions] == [15]
+    assert [version["bytes"] for version in versions] == [15]
 
 
 def test_parts_are_found_with_their_commands(host: Host) -> None:

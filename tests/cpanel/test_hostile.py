@@ -52,12 +52,12 @@ def test_a_hostile_or_damaged_backup_does_no_harm_and_gives_what_it_has(
             said = str(error)
 
     if case.is_damaged is not None:
-        assert (bool(indexed.values["damaged"]), [point["damaged"] for point in points]) == (
+        assert (bool(indexed.values["unreadable"]), [point["damaged"] for point in points]) == (
             case.is_damaged,
             [case.is_damaged],
-        ), (indexed.values["damaged"], said)
+        ), (indexed.values["unreadable"], said)
     listed = {part["name"] for point in points for part in point["parts"]}
-    assert not case.whole or listed, (indexed.values["damaged"], said)
+    assert not case.whole or listed, (indexed.values["unreadable"], said)
     for place, content in case.present.items():
         found = (target / place.decode("utf-8", "surrogateescape")).read_bytes()
         assert content.is_met_by(found) if isinstance(content, Statements) else found == content, (place, said)
@@ -68,7 +68,7 @@ def test_a_hostile_or_damaged_backup_does_no_harm_and_gives_what_it_has(
     assert set(traces()) == before
     assert {entry.name for entry in (tmp_path / "beside").iterdir()} <= {"target"}
     assert "\n" not in said
-    assert all("\n" not in sentence for sentence in indexed.values["damaged"])
+    assert all("\n" not in sentence for sentence in indexed.values["unreadable"])
 
 
 def test_what_is_wrong_is_told_by_a_sentence_that_names_the_backup(customer: Customer) -> None:
@@ -79,7 +79,7 @@ def test_what_is_wrong_is_told_by_a_sentence_that_names_the_backup(customer: Cus
         case.write(file)
     hand_over(customer.server)
 
-    (sentence,) = customer.reindex().values["damaged"]
+    (sentence,) = customer.reindex().values["unreadable"]
 
     assert sentence.startswith(f"The backup {DAY}/{case.file_name} is damaged: ")
     (point,) = customer.points(account=USER)

@@ -49,7 +49,11 @@ def test_every_backup_is_found_in_every_layout_and_all_else_is_ignored_aloud(cus
         (backup.account, backup.path, backup.created and backup.created.strftime("%Y-%m-%dT%H:%M:%SZ"))
         for backup in there.backups
     }
-    assert (result.values["points"], result.values["jobs"], result.values["damaged"]) == (len(there.backups), 3, [])
+    assert (result.values["point_count"], result.values["job_count"], result.values["unreadable"]) == (
+        len(there.backups),
+        3,
+        [],
+    )
     ignored = [item["path"] for item in result.values["ignored"]]
     for path in there.others:
         assert any(path == known or path.startswith(f"{known}/") for known in ignored), path
@@ -178,5 +182,5 @@ def test_a_listing_that_was_lost_or_damaged_is_made_anew(customer: Customer) -> 
         listing.unlink() if damaged is None else listing.write_bytes(damaged)
         result = customer.reindex()
         assert set(customer.opened) == {path}
-        assert result.values["points"] == 1
+        assert result.values["point_count"] == 1
         assert listing.read_bytes() == content

@@ -173,7 +173,7 @@ def test_a_file_that_vanishes_while_a_directory_is_read_leaves_it_in_the_index_a
     monkeypatch.setattr(indexing, "make_listing", vanished)
     result = customer.reindex()
 
-    (sentence,) = result.values["damaged"]
+    (sentence,) = result.values["unreadable"]
     assert "changed while it was read" in sentence
     assert list(customer.points()) == before
 
@@ -192,8 +192,8 @@ def test_a_backup_that_the_server_does_not_give_is_told_and_all_others_are_index
     monkeypatch.setattr(indexing, "make_listing", refuse)
     result = customer.reindex()
 
-    assert result.values["points"] == 1
-    assert result.values["damaged"] == [
+    assert result.values["point_count"] == 1
+    assert result.values["unreadable"] == [
         f"The backup {refused} cannot be read: Cannot download {refused}: permission denied."
     ]
 
@@ -208,11 +208,11 @@ def test_a_listing_whose_entries_are_damaged_is_told_and_a_rebuild_makes_it_anew
     path.write_bytes(content)
     customer.state.index.unlink()
 
-    (sentence,) = customer.reindex().values["damaged"]
+    (sentence,) = customer.reindex().values["unreadable"]
 
     assert sentence.endswith("Reindex with rebuild to have it made anew.")
-    assert customer.reindex().values["damaged"] == [sentence]
-    assert customer.reindex(rebuild=True).values["damaged"] == []
+    assert customer.reindex().values["unreadable"] == [sentence]
+    assert customer.reindex(rebuild=True).values["unreadable"] == []
     assert list(customer.points()) == before
 
 

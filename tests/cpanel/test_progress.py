@@ -116,7 +116,7 @@ def test_a_reindex_that_is_interrupted_leaves_no_listing_behind(customer: Custom
     interrupted(lambda customer: customer.reindex(), customer, lambda told: told.done > 0)
 
     assert [path for path in (customer.home / "var").rglob("*") if ".new" in path.name] == []
-    assert customer.reindex().values["points"] == 3
+    assert customer.reindex().values["point_count"] == 3
 
 
 @pytest.mark.parametrize("form", [TAR_GZ, TAR, DIRECTORY_FORM])

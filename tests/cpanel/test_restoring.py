@@ -275,10 +275,10 @@ def test_a_backup_that_grows_while_it_is_read_stays_as_it_was(
 
     (after,) = customer.points(account=account.user)
     assert after == before
-    (sentence,) = result.values["damaged"]
+    (sentence,) = result.values["unreadable"]
     assert "changed while it was read: it is being written" in sentence
     monkeypatch.undo()
-    assert customer.reindex().values["damaged"] == []
+    assert customer.reindex().values["unreadable"] == []
 
 
 @pytest.mark.parametrize("form", [TAR, TAR_GZ, DIRECTORY_FORM])

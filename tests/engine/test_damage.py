@@ -84,7 +84,7 @@ def test_a_damaged_copy_is_fetched_anew_and_the_backup_goes_on_from_it(
     outcome = site.back_up(last=1)
 
     assert outcome.warnings == ()
-    assert outcome.values["point"]["bytes_sent"] < size / 2
+    assert outcome.values["bytes_sent"] < size / 2
     assert site.restored() == tree_of(site.source)
     assert_tidy(site.job)
 

@@ -454,9 +454,9 @@ def test_a_run_takes_the_lock_of_a_dead_run_of_this_host_over_at_once(site: Site
     site.kill_run(STOPPED_BEFORE_COMMIT._replace(number=signal.SIGKILL))
     assert list(site.job.glob("lock/*"))
 
-    point = site.back_up().values["point"]
+    outcome = site.back_up()
 
-    assert point["duration"] < 300  # a lock that is not known to be dead is waited for 600 seconds
+    assert outcome.values["duration"] < 300  # a lock that is not known to be dead is waited for 600 seconds
     assert_tidy(site.job)
 
 
@@ -543,9 +543,9 @@ def test_a_dead_run_with_another_state_directory_is_taken_over_at_once(site: Sit
     site.kill_run(STOPPED_BEFORE_COMMIT._replace(number=signal.SIGKILL))
     assert len(list((site.home / "etc/runs").iterdir())) == 1
 
-    point = back_up(site.registry, other, site.request(), check_mode=False).values["point"]
+    outcome = back_up(site.registry, other, site.request(), check_mode=False)
 
-    assert point["duration"] < 300
+    assert outcome.values["duration"] < 300
     assert list((site.home / "etc/runs").iterdir()) == []
     assert_tidy(site.job)
 

@@ -126,13 +126,13 @@ def test_of_a_changed_tree_only_what_must_be_read_counts(site: Site) -> None:
 
 def test_content_that_is_stored_already_is_read_and_then_done(site: Site) -> None:
     make_tree(site.source)
-    first = site.back_up(structure="deduplicated").values["point"]
+    first = site.back_up(structure="deduplicated").values
     site.back_up(structure="deduplicated")  # what had changed too lately to be sure is read once more
     (site.source / BIG_FILE).rename(site.source / "renamed.img")
     (site.source / "renamed.img").touch()
     watcher = Watcher()
 
-    second = site.watched_by(watcher).back_up(structure="deduplicated").values["point"]
+    second = site.watched_by(watcher).back_up(structure="deduplicated").values
 
     watcher.assert_sound()
     assert watcher.last(UPLOADING).done == BIG

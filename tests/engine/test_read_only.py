@@ -58,7 +58,7 @@ def test_what_others_have_stored_is_found_and_restored(reader: Site) -> None:
     now = datetime.now(timezone.utc)
     listed = list_backups(reader.registry, reader.home / "var", NAME, Question(), now=now)
 
-    assert outcome.values["points"] == len(listed.values["points"]) == 1
+    assert outcome.values["point_count"] == len(listed.values["points"]) == 1
     assert reader.restored() == tree_of(reader.source)
     assert seen(reader) == before
 
@@ -72,7 +72,7 @@ def test_a_verification_tells_what_it_finds_and_notes_it_nowhere(reader: Site) -
 
     outcome = verify(reader.registry, reader.host, Check(NAME, fails_on_damage=False), check_mode=False)
 
-    assert outcome.values["damaged"] != []
+    assert outcome.values["unreadable"] != []
     assert any("is recorded nowhere: read_only: true" in warning for warning in outcome.warnings)
     assert seen(reader) == before
 

@@ -73,7 +73,7 @@ class Past:
     def back_up(self, **options: Option) -> dict[str, t.Any]:
         outcome = self.site.back_up(**{**self.options, **options})
         assert outcome.warnings == ()
-        point: dict[str, t.Any] = outcome.values["point"]
+        point: dict[str, t.Any] = {**outcome.values["point"], "bytes_sent": outcome.values["bytes_sent"]}
         self.trees[point["id"]] = tree_of(self.site.source)
         return point
 

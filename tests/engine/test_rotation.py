@@ -34,9 +34,9 @@ class Story:
     trees: dict[str, Tree] = field(default_factory=dict)
 
     def run(self, **options: Option) -> dict[str, t.Any]:
-        """Back up the tree as it is now and return the restore point."""
+        """Back up the tree as it is now and return the restore point, with how much was sent."""
         outcome = self.site.back_up(**options)
-        point: dict[str, t.Any] = outcome.values["point"]
+        point: dict[str, t.Any] = {**outcome.values["point"], "bytes_sent": outcome.values["bytes_sent"]}
         self.trees[point["id"]] = tree_of(self.site.source)
         assert outcome.warnings == ()
         assert point["complete"]

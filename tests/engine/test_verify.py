@@ -44,7 +44,7 @@ def notes_of(site: Site) -> list[Path]:
 
 
 def damaged(outcome: Outcome) -> list[dict[str, t.Any]]:
-    return t.cast("list[dict[str, t.Any]]", outcome.values["damaged"])
+    return t.cast("list[dict[str, t.Any]]", outcome.values["damaged_files"])
 
 
 @pytest.mark.parametrize("structure", ["incremental", "full", "deduplicated"])
@@ -78,7 +78,7 @@ def test_in_a_ring_what_is_damaged_is_sent_again_into_its_slot(site: Site) -> No
     assert finding["recorded"]
     assert [point["seq"] for point in finding["points"]] == [1]
     assert finding["entries"] > 0
-    assert healed.values["point"]["bytes_sent"] > 0
+    assert healed.values["bytes_sent"] > 0
     assert verified(site).values["whole"]
     assert notes_of(site) == []
     assert site.restored() == tree_of(site.source)
@@ -101,7 +101,7 @@ def test_only_what_is_damaged_is_sent_again_and_what_is_left_of_it_is_no_matter(
     after = verified(site)
 
     assert damaged(found)[0]["entries"] == 1
-    assert 0 < healed.values["point"]["bytes_sent"] < before / 3
+    assert 0 < healed.values["bytes_sent"] < before / 3
     assert volume.exists()
     assert (damaged(after), after.values["whole"], after.warnings) == ([], True, ())
     assert notes_of(site) == []

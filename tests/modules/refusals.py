@@ -45,10 +45,13 @@ def _unrecorded(host: Host) -> Snapshot:
     }
 
 
-def assert_sentence(host: Host, result: Result, kind: str, *named: object) -> None:
-    """Show that *result* is a failure, told in a sentence with all of *named* in it and without the password."""
+def assert_sentence(host: Host, result: Result, kind: str, *named: object, changed: bool = False) -> None:
+    """Show that *result* is a failure, told in a sentence with all of *named* in it and without the password.
+
+    It has *changed* something, or not.
+    """
     assert result.failed, result.values
-    assert not result.changed
+    assert result.changed == changed
     assert "Traceback" not in result.output
     assert host.server.password not in result.output
     message = result.msg

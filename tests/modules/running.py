@@ -14,6 +14,8 @@ import typing as t
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from .documented import assert_documented
+
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -121,6 +123,10 @@ def _played(home: Path, playbook: Path, told: Path, *, python: Path | None, more
     output = ended.stdout + ended.stderr
     results = [Result(json.loads(line), output) for line in told.read_text("utf-8").splitlines()]
     assert results, output
+    for result in results:
+        collection, _dot, module = result.values["_ansible_action"].rpartition(".")
+        for values in result.values.get("results", [result.values]) if collection == COLLECTION else ():
+            assert_documented(module, values)
     return results
 
 
@@ -184,4 +190,7 @@ def ended(process: subprocess.Popen[str]) -> Result:
             process.kill()
             raise
     assert not errors, errors
-    return Result(json.loads(output), output)
+    result = Result(json.loads(output), output)
+    *_python, name = t.cast("list[str]", process.args)
+    assert_documented(name.rpartition(".")[2], result.values)
+    return result

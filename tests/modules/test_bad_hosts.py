@@ -138,7 +138,7 @@ def test_a_damaged_declaration_is_forgotten_like_any_other_with_a_warning(damage
 
     assert (foretold.changed, done.changed, again.changed) == (True, True, False)
     assert [len(result.warnings) for result in (foretold, done, again)] == [1, 1, 0]
-    assert done.values["destination"] == {"name": DESTINATION}
+    assert done.values["declaration"] == {"name": DESTINATION}
     assert list(damaged.config.joinpath("destinations").iterdir()) == []
 
 

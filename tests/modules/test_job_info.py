@@ -27,7 +27,7 @@ def test_a_job_from_before_its_first_backup_to_its_last_failure(declared: Host) 
     host = declared
 
     unknown = _only_job(host, jobs=[_EXPECTED])
-    made = host.do(host.backup()).values["point"]
+    made = host.do(host.backup()).values
     fresh = _only_job(host)
     failed = host.call(host.backup(paths=[str(host.source / "missing")]))
     after_failure = _only_job(host)
@@ -40,7 +40,7 @@ def test_a_job_from_before_its_first_backup_to_its_last_failure(declared: Host) 
     assert unknown["state"] == "unknown"
     assert "run reindex, or make a backup, first" in unknown["reason"]
     assert (fresh["state"], fresh["max_age"], fresh["point_count"]) == ("fresh", 129600, 1)
-    assert [point["id"] for point in fresh["points"]] == [made["id"]]
+    assert [point["id"] for point in fresh["points"]] == [made["point"]["id"]]
     assert fresh["point"]["bytes_sent"] == made["bytes_sent"] > 0
     assert fresh["point"] == fresh["newest"] == fresh["points"][0]
     assert fresh["stored_bytes"] == fresh["point"]["stored_bytes"] > 0
@@ -50,9 +50,9 @@ def test_a_job_from_before_its_first_backup_to_its_last_failure(declared: Host) 
     assert after_failure["last_failure"]["msg"] == failed.msg
     assert proved["last_verification"]["whole"] is True
     assert proved["last_verification"]["volumes"] > 0
-    assert proved["last_restore"]["point"] == made["id"]
+    assert proved["last_restore"]["point"] == made["point"]["id"]
     assert proved["last_restore"]["whole"] is True
-    assert proved["last_restore"]["bytes"] == made["bytes"]
+    assert proved["last_restore"]["bytes"] == made["point"]["bytes"]
     assert good_again["last_failure"] is None
     assert good_again["max_age"] == 8 * 86400
 

@@ -42,7 +42,7 @@ def test_all_modules_work_on_this_python(host: Host, pythons: dict[str, Path], v
     assert [result.changed for result in (first, second, fresh)] == [True, True, False]
     assert (reindexed.values["new"], reindexed.values["unchanged"]) == (0, 2)
     assert [point["seq"] for point in listed.values["points"]] == [2, 1]
-    assert [version["size"] for version in listed.values["versions"]] == [28, 14]
+    assert [version["bytes"] for version in listed.values["versions"]] == [28, 14]
     assert [result.changed for result in (restored, again)] == [True, False]
     assert host.restored(changed).read_text() == "Good morning.\nGood evening.\n"
     assert again.warnings == []

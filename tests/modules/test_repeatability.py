@@ -23,7 +23,7 @@ if t.TYPE_CHECKING:
 SIZE = 14 + 256 * 400
 
 # What only a run that is done knows, or what is drawn anew by every run.
-_OF_ONE_RUN = ("id", "created", "bytes_sent", "duration")
+_OF_ONE_RUN = ("id", "created")
 
 
 def _check_do_again(host: Host, task: Task) -> tuple[Result, Result, Result]:
@@ -137,7 +137,7 @@ def test_a_destination_is_foretold_as_forgotten_then_forgotten_then_ok_and_its_b
     foretold, done, again = _check_do_again(declared, task)
 
     assert (foretold.changed, done.changed, again.changed) == (True, True, False)
-    assert done.values["destination"]["name"] == DESTINATION
+    assert done.values["declaration"]["name"] == DESTINATION
     assert foretold.values["diff"] == done.values["diff"]
     assert done.diff[1] == []
     assert contents(declared.config / "destinations") == {}
@@ -148,8 +148,8 @@ def test_of_a_destination_that_is_forgotten_is_returned_what_is_shown_of_it(decl
     (shown,) = declared.do(declared.destination_info()).values["destinations"]
     task = declared.destination(state="absent", host=None, username=None, password=None)
 
-    assert declared.do(task).values["destination"] == shown
-    assert declared.do(task).values["destination"] is None
+    assert declared.do(task).values["declaration"] == shown
+    assert declared.do(task).values["declaration"] is None
 
 
 def test_destinations_are_listed_and_probed_and_nothing_changes(declared: Host) -> None:
@@ -191,7 +191,8 @@ def test_a_backup_is_foretold_then_made_then_ok_while_it_is_fresh(declared: Host
     assert (point["client"], point["job"], point["complete"]) == (CLIENT, JOB, True)
     assert (point["entries"], point["bytes"]) == (6, SIZE)
     assert _is_ok(again)
-    assert again.values["point"] == {**point, "bytes_sent": 0, "duration": 0.0}
+    assert again.values["point"] == point
+    assert (done.values["bytes_sent"] > 0, again.values["bytes_sent"]) == (True, 0)
 
 
 def test_a_fresh_restore_point_is_found_and_every_file_stays_as_it_is(declared: Host) -> None:

@@ -73,12 +73,12 @@ def test_damage_fails_the_task_is_recorded_and_heals_with_the_next_backup(backed
     )
 
     assert found.changed
-    assert (found.values["whole"], found.values["damaged_files"]) == (False, 1)
-    (finding,) = found.values["damaged"]
+    assert (found.values["whole"], found.values["damaged_file_count"]) == (False, 1)
+    (finding,) = found.values["damaged_files"]
     assert (finding["client"], finding["job"], finding["recorded"]) == (CLIENT, JOB, True)
     assert finding["paths"] != []
     assert all(path.startswith(str(backed_up.source)) for path in finding["paths"])
-    assert healed.values["point"]["bytes_sent"] > 0
+    assert healed.values["bytes_sent"] > 0
     assert whole.values["whole"] is True
 
 
@@ -87,11 +87,10 @@ def test_damage_is_told_in_a_sentence_with_all_that_was_found(backed_up: Host) -
 
     result = backed_up.call(verify(backed_up))
 
-    assert_sentence(backed_up, result, "damage", repr(DESTINATION), repr(JOB), "1 restore point lacks")
-    failure = result.values["failure"]
-    assert (failure["recorded"], failure["whole"], failure["warnings"]) == (True, False, [])
-    assert failure["damaged"][0]["recorded"] is True
-    assert backed_up.call(verify(backed_up)).values["failure"]["recorded"] is False
+    assert_sentence(backed_up, result, "damage", repr(DESTINATION), repr(JOB), "1 restore point lacks", changed=True)
+    assert (result.values["whole"], result.warnings) == (False, [])
+    assert result.values["damaged_files"][0]["recorded"] is True
+    assert not backed_up.call(verify(backed_up)).changed
 
 
 def test_the_diff_lists_what_is_recorded(backed_up: Host) -> None:

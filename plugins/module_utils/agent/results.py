@@ -69,17 +69,25 @@ def worst(codes: Iterable[int]) -> int:
 def of_error(error: BackupError) -> Result:
     """Return the result of a run that *error* ended."""
     failure = {"kind": error.kind, **error.details()}
-    return Result(code_of(error), str(error), {"failed": True, "msg": str(error), "failure": failure})
+    told = {} if error.outcome is None else _values_of(error.outcome)
+    values = {**told, "failed": True, "msg": str(error), "failure": failure}
+    return Result(code_of(error), str(error), values, tuple(told.get("warnings", ())))
 
 
 def of_outcome(outcome: Outcome, summary: str, *, is_incomplete: bool, check_mode: bool = False) -> Result:
     """Return the result of a run that ended well."""
+    foretold = outcome.told() if check_mode and outcome.changed else ()
+    code = INCOMPLETE if is_incomplete else DONE
+    return Result(code, summary, _values_of(outcome), outcome.warnings, foretold)
+
+
+def _values_of(outcome: Outcome) -> dict[str, t.Any]:
+    """Return what a document holds of *outcome*."""
     values: dict[str, t.Any] = {"changed": outcome.changed, **outcome.values, "warnings": list(outcome.warnings)}
     diff = outcome.diff()
     if diff is not None:
         values["diff"] = diff
-    foretold = outcome.told() if check_mode and outcome.changed else ()
-    return Result(INCOMPLETE if is_incomplete else DONE, summary, values, outcome.warnings, foretold)
+    return values
 
 
 def of_backup(name: str, outcome: Outcome, age: Callable[[str], float], *, check_mode: bool) -> Result:
@@ -92,12 +100,13 @@ def of_backup(name: str, outcome: Outcome, age: Callable[[str], float], *, check
     content = f"{counted(point['entries'], 'entry', 'entries')} with {size_text(point['bytes'])}"
     gone = f"; {counted(len(pruned), 'older one', 'older ones')} {'would go' if check_mode else 'removed'}"
     partly = "a partial restore point" if is_partial else "a restore point"
+    sent = outcome.values["bytes_sent"]
     if check_mode:
-        sentence = f"{name}: {partly} would be made: {content}, of which up to {size_text(point['bytes_sent'])} to send"
+        sentence = f"{name}: {partly} would be made: {content}, of which up to {size_text(sent)} to send"
     else:
-        sent, took = size_text(point["bytes_sent"]), span_text(point["duration"])
+        took = span_text(outcome.values["duration"])
         what = f"partial restore point {point['id']}" if is_partial else f"restore point {point['id']}"
-        sentence = f"{name}: {what} made in {took}: {content}, {sent} sent"
+        sentence = f"{name}: {what} made in {took}: {content}, {size_text(sent)} sent"
     return of_outcome(outcome, f"{sentence}{gone if pruned else ''}.", is_incomplete=is_partial, check_mode=check_mode)
 
 
@@ -123,14 +132,14 @@ def of_restore(outcome: Outcome, *, check_mode: bool) -> Result:
 def of_reindex(name: str, outcome: Outcome, *, check_mode: bool) -> Result:
     """Return the result of a reindex."""
     values = outcome.values
-    points = counted(values["points"], "restore point", "restore points")
+    points = counted(values["point_count"], "restore point", "restore points")
     is_cpanel = "ignored" in values
-    jobs = counted(values["jobs"], "account" if is_cpanel else "job", "accounts" if is_cpanel else "jobs")
+    jobs = counted(values["job_count"], "account" if is_cpanel else "job", "accounts" if is_cpanel else "jobs")
     news = f"{values['new']:,} new, {values['updated']:,} updated, {values['gone']:,} gone"
-    damaged = f", {len(values['damaged']):,} damaged" if values["damaged"] else ""
+    damaged = f", {len(values['unreadable']):,} damaged" if values["unreadable"] else ""
     would = " would be" if check_mode else ""
     sentence = f"{name}:{would} {points} of {jobs}: {news}{damaged}."
-    return of_outcome(outcome, sentence, is_incomplete=bool(values["damaged"]), check_mode=check_mode)
+    return of_outcome(outcome, sentence, is_incomplete=bool(values["unreadable"]), check_mode=check_mode)
 
 
 def of_verify(name: str, outcome: Outcome) -> Result:
@@ -144,5 +153,5 @@ def of_verify(name: str, outcome: Outcome) -> Result:
     left = f", {counted(verified['volumes_left'], 'volume', 'volumes')} left" if verified["volumes_left"] else ""
     if values["whole"]:
         return of_outcome(outcome, f"{name}: whole, {read}{left}.", is_incomplete=False)
-    files = counted(values["damaged_files"], "file is", "files are")
+    files = counted(values["damaged_file_count"], "file is", "files are")
     return of_outcome(outcome, f"{name}: {files} damaged, {read}{left}.", is_incomplete=True)

@@ -21,7 +21,6 @@ from ..native.names import slug
 from ..stopping import StoppedError
 from . import results
 from .deeds import run_backup, run_reindex
-from .listing import asked_of
 from .metrics import write_metrics
 from .ping import Ping, send
 from .runs import BACKUP, REINDEX, Point, Run, Runs
@@ -113,24 +112,18 @@ def _end(call: Call, teller: Teller, run: Run, result: Result, ping_url: str | N
     call.terminal.document(result.values)
     ended = _ended(run, result.exit_code, result.summary)
     if not result.is_failure:
-        ended = replace(ended, last_success=ended.ended, **_seen(call, ended, result.values))
+        ended = replace(ended, last_success=ended.ended, **_seen(result.values))
     teller.tell(ended, ping_url)
 
 
-def _seen(call: Call, run: Run, values: Values) -> dict[str, t.Any]:
+def _seen(values: Values) -> dict[str, t.Any]:
     """Return what a backup tells of its restore point; nothing of a reindex."""
     point = values.get("point")
     if point is None:
         return {}
-    problems = len(point["problems"])  # of very many, the first; the index has their number
-    with suppress(BackupError, IndexError):
-        found = asked_of(
-            call, destination=run.destination, client=point["client"], job=point["job"], point=point["id"], limit=1
-        )
-        problems = found["points"][0]["problem_count"]
     created = parse_time(point["created"]).timestamp()
-    seen = Point(created, point["complete"], point["bytes"], point["entries"], problems)
-    return {"point": seen, "sent": point["bytes_sent"]}
+    seen = Point(created, point["complete"], point["bytes"], point["entries"], point["problem_count"])
+    return {"point": seen, "sent": values["bytes_sent"]}
 
 
 class Teller:

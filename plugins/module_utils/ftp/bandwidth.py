@@ -17,19 +17,36 @@ _SMALLEST_PIECE = 1024
 _PIECES_A_SECOND = 20  # small enough that no connection stands still for long, whatever the limit
 
 
+class Traffic:
+    """How many bytes the data connections have moved so far, in each direction, failed transfers among them."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self.sent = 0
+        self.received = 0
+
+    def add(self, *, sent: int = 0, received: int = 0) -> None:
+        with self._guard:
+            self.sent += sent
+            self.received += received
+
+
 class Bandwidth:
     """At most *limit* bytes a second (0: as many as there are), however many connections share them.
 
-    Each piece is given its time on one common scale, so that the mean is kept and nothing is saved up for a burst.
+    What is moved is counted in *traffic*. Each piece is given its time on one common scale, so that the mean is kept
+    and nothing is saved up for a burst.
     """
 
     def __init__(
         self,
         limit: int,
+        traffic: Traffic | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
+        self.traffic = traffic or Traffic()
         self._limit = limit
         self._clock = clock
         self._pause = pause

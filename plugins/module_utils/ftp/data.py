@@ -139,6 +139,7 @@ class DataChannel:
         try:
             for chunk in chunks:
                 self._send(connection, chunk)
+                self._bandwidth.traffic.add(sent=len(chunk))
                 sent += len(chunk)
             self._end_of_data(connection)
         except OSError as error:
@@ -293,6 +294,7 @@ class Download:
                 raise self._failure(error) from error
             self._cut_off, count = error, 0
         self._ended = count == 0
+        self._bandwidth.traffic.add(received=count)
         self._bandwidth.spend(count)
         return count
 
@@ -325,5 +327,6 @@ class Download:
                 self._connection.settimeout(rest)
                 count = len(self._connection.recv(left))
                 self._ended = count == 0
+                self._bandwidth.traffic.add(received=count)
                 left -= count
         return self._ended

@@ -22,6 +22,7 @@ from ..errors import (
     TrustError,
     UnreachableError,
 )
+from .bandwidth import Traffic
 from .places import Anywhere
 
 if t.TYPE_CHECKING:
@@ -144,7 +145,9 @@ class ConnectionPool:
         limit: int,
         patience: Patience,
         places: Places | None = None,
+        traffic: Traffic | None = None,
     ) -> None:
+        self.traffic = traffic or Traffic()
         self._connect = connect
         self._limit = self.asked_limit = limit
         self._patience = patience

@@ -62,8 +62,14 @@ class FtpStorage:
         self._counting = threading.Lock()
         self._attempts = 0
         self._staged: dict[Path, int] = {}
-        self.bytes_sent = 0
-        self.bytes_received = 0
+
+    @property
+    def bytes_sent(self) -> int:
+        return self._pool.traffic.sent
+
+    @property
+    def bytes_received(self) -> int:
+        return self._pool.traffic.received
 
     def reports(self) -> tuple[str, ...]:
         """Return a sentence for each thing that a user should know of the connections so far."""
@@ -240,8 +246,6 @@ class FtpStorage:
         except StorageError:
             self._tidy(session, remote)
             raise
-        with self._counting:
-            self.bytes_sent += sent
         return sent
 
     def _tidy(self, session: Session, remote: str) -> None:
@@ -296,7 +300,6 @@ class FtpStorage:
             else:
                 with session.download(session.path_of(path), offset, length) as download:
                     content = bytes(download.read(length))
-            self._count_received(len(content))
             return content
 
         return self._again(deed)
@@ -304,11 +307,7 @@ class FtpStorage:
     @contextmanager
     def open(self, path: Path, offset: int = 0, length: int | None = None) -> Iterator[Reader]:
         with self._session() as session, session.download(session.path_of(path), offset, length) as download:
-            yield _CountingReader(download, self._count_received)
-
-    def _count_received(self, count: int) -> None:
-        with self._counting:
-            self.bytes_received += count
+            yield download
 
     def delete(self, paths: Sequence[Path]) -> None:
         if paths:
@@ -366,19 +365,6 @@ class _Counted:
             self.size += len(chunk)
             yield chunk
         self.is_exhausted = True
-
-
-class _CountingReader:
-    """Counts what is read through it."""
-
-    def __init__(self, reader: Reader, count: Callable[[int], None]) -> None:
-        self._reader = reader
-        self._count = count
-
-    def read(self, size: int) -> memoryview:
-        content = self._reader.read(size)
-        self._count(len(content))
-        return content
 
 
 def _require_size(path: Path, expected: int, size: int | None) -> None:

@@ -107,7 +107,7 @@ class Accounts:
 
     def told(self) -> dict[str, t.Any]:
         """Return what lies there and is no backup of an account, and why."""
-        return {"ignored": [{"path": str(ignored.path), "why": ignored.why} for ignored in self._ignored]}
+        return {"ignored": [{"path": str(ignored.path), "reason": ignored.why} for ignored in self._ignored]}
 
     def tidy(self) -> None:
         """Remove the listings of backups that are there no more."""

@@ -16,21 +16,19 @@ if t.TYPE_CHECKING:
 
     from ..native.entries import Entry, Place
     from ..native.volume_proof import Flaw
+    from ..outcome import Outcome
 
 SHOWN = 100
 _TOLD = 20
-_PROBLEMS_SHOWN = 20
+_FLAWS_SHOWN = 20
 
 
 class DamageFoundError(DamageError):
-    """What is stored was verified, and is damaged as *details* tell."""
+    """What is stored was verified, and is damaged as the *outcome* tells."""
 
-    def __init__(self, sentence: str, details: dict[str, object]) -> None:
+    def __init__(self, sentence: str, outcome: Outcome) -> None:
         super().__init__(sentence)
-        self._details = details
-
-    def details(self) -> dict[str, object]:
-        return self._details
+        self.outcome = outcome
 
 
 class Loss(t.NamedTuple):
@@ -51,7 +49,7 @@ class Finding:
     client: str
     job: str
     file: str
-    problems: tuple[str, ...]
+    flaws: tuple[str, ...]
     is_costly: bool
     frames: tuple[tuple[int, int], ...] = ()
     losses: tuple[Loss, ...] = ()
@@ -66,8 +64,8 @@ class Finding:
     @property
     def told(self) -> str:
         """What is damaged, whose it is and why, as a part of a sentence."""
-        more = f", and {len(self.problems) - 1:,} more" if len(self.problems) > 1 else ""
-        return f"{self.file} of the job {self.job!r} of {self.client!r} ({self.problems[0]}{more})"
+        more = f", and {len(self.flaws) - 1:,} more" if len(self.flaws) > 1 else ""
+        return f"{self.file} of the job {self.job!r} of {self.client!r} ({self.flaws[0]}{more})"
 
     @property
     def warning(self) -> str:
@@ -82,8 +80,8 @@ class Finding:
             "client": self.client,
             "job": self.job,
             "file": self.file,
-            "problems": list(self.problems[:_PROBLEMS_SHOWN]),
-            "frames": [list(frame) for frame in self.frames[:SHOWN]],
+            "flaws": list(self.flaws[:_FLAWS_SHOWN]),
+            "frames": [{"offset": offset, "length": length} for offset, length in self.frames[:SHOWN]],
             "points": [{"id": loss.run, "seq": loss.seq, "entries": loss.entries} for loss in self.losses],
             "entries": self.entries,
             "paths": list(self.paths),

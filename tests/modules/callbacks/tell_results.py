@@ -37,6 +37,6 @@ class CallbackModule(CallbackBase):
 
 
 def _tell(result: CallbackTaskResult, *, failed: bool) -> None:
-    values = {**result.result, "failed": failed}
+    values = {**result.result, "failed": failed, "_ansible_action": result.task.action}
     with Path(os.environ["TELL_RESULTS_FILE"]).open("a", encoding="utf-8") as file:
         file.write(json.dumps(values, default=str) + "\n")

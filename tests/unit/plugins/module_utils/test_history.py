@@ -88,7 +88,7 @@ def test_versions_are_told_with_the_restore_points_that_show_them(host: Host, st
         "job": "nightly",
         "client": "web01",
         "kind": "file",
-        "size": 3,
+        "bytes": 3,
         "mtime": "2025-11-22T02:53:20.123456Z",
         "digest": "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed",
         "target": None,

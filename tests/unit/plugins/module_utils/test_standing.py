@@ -154,7 +154,7 @@ def _at(moment: datetime) -> t.Callable[[], datetime]:
 
 
 def _made(run: str, sent: int) -> Outcome:
-    return Outcome(changed=True, values={"point": {"id": run, "bytes_sent": sent}})
+    return Outcome(changed=True, values={"point": {"id": run}, "bytes_sent": sent})
 
 
 def test_it_is_recorded_how_a_backup_ends_and_what_it_has_sent(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_it_is_recorded_how_a_backup_ends_and_what_it_has_sent(tmp_path: Path) -
 
 def test_a_run_that_changes_nothing_is_recorded_only_after_a_failure(tmp_path: Path) -> None:
     records = JobRecords(tmp_path)
-    nothing = Outcome(changed=False, values={"point": {"id": "x", "bytes_sent": 0}})
+    nothing = Outcome(changed=False, values={"point": {"id": "x"}, "bytes_sent": 0})
 
     for moment, message in ((NOW, None), (NOW + DAY, None), (NOW + 2 * DAY, "No."), (NOW + 3 * DAY, None)):
         if message:

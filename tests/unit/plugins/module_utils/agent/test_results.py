@@ -20,15 +20,14 @@ POINT = {
     "complete": True,
     "entries": 18211,
     "bytes": 734003200,
-    "bytes_sent": 1048576,
-    "duration": 3.2,
     "problems": [],
 }
 RESTORED = {"files": 18, "directories": 3, "links": 0, "others": 1, "databases": 0, "deleted": 0}
 
 
 def backup_outcome(*, changed: bool = True, pruned: int = 0, **point: object) -> Outcome:
-    return Outcome(changed, {"point": {**POINT, **point}, "pruned": [{}] * pruned})
+    moved = {"bytes_sent": 1048576, "duration": 3.2}
+    return Outcome(changed, {**moved, "point": {**POINT, **point}, "pruned": [{}] * pruned})
 
 
 def restore_outcome(*warnings: str, changed: bool = True, complete: bool = True, **restored: int) -> Outcome:
@@ -46,7 +45,7 @@ def restore_outcome(*warnings: str, changed: bool = True, complete: bool = True,
         (errors.TrustError("x"), 1),
         (errors.SpaceError("x"), 1),
         (errors.DamageError("x"), 1),
-        (errors.PartialError("x", "run", []), 1),
+        (errors.PartialError("x", backup_outcome()), 1),
         (errors.UsageError("x"), 2),
         (errors.LockedError("x"), 4),
         (errors.UnreachableError("x"), 5),
@@ -128,7 +127,15 @@ def test_trouble_on_the_way_to_the_server_costs_a_restore_nothing() -> None:
 
 
 def test_a_reindex_counts_accounts_where_cpanel_made_the_backups() -> None:
-    values: dict[str, t.Any] = {"new": 2, "updated": 0, "gone": 1, "damaged": [], "jobs": 1, "points": 7, "ignored": []}
+    values: dict[str, t.Any] = {
+        "new": 2,
+        "updated": 0,
+        "gone": 1,
+        "unreadable": [],
+        "job_count": 1,
+        "point_count": 7,
+        "ignored": [],
+    }
 
     result = results.of_reindex("cPanel", Outcome(changed=True, values=values), check_mode=False)
 
@@ -136,7 +143,14 @@ def test_a_reindex_counts_accounts_where_cpanel_made_the_backups() -> None:
 
 
 def test_a_reindex_that_could_not_read_everything_says_so() -> None:
-    values: dict[str, t.Any] = {"new": 0, "updated": 0, "gone": 0, "damaged": ["x"], "jobs": 2, "points": 7}
+    values: dict[str, t.Any] = {
+        "new": 0,
+        "updated": 0,
+        "gone": 0,
+        "unreadable": ["x"],
+        "job_count": 2,
+        "point_count": 7,
+    }
 
     result = results.of_reindex("offsite", Outcome(changed=False, values=values, warnings=("x",)), check_mode=False)
 
@@ -146,7 +160,9 @@ def test_a_reindex_that_could_not_read_everything_says_so() -> None:
 
 def test_damage_that_is_only_to_be_warned_about_is_told_and_no_failure() -> None:
     verified = {"manifests": 1, "volumes": 2, "bytes": 1024, "volumes_left": 3}
-    outcome = Outcome(changed=True, values={"verified": verified, "whole": False, "damaged": [{}], "damaged_files": 1})
+    outcome = Outcome(
+        changed=True, values={"verified": verified, "whole": False, "damaged_files": [{}], "damaged_file_count": 1}
+    )
 
     result = results.of_verify("nightly", outcome)
 

@@ -14,7 +14,7 @@ import pytest
 
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring import target as targets
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring.selection import WantedPart
-from tests.unit.restores import Restores, restores_in
+from tests.unit.restores import MEASURED, Restores, restores_in
 from tests.unit.stored_content import MTIME, Json, Value, entry, link
 
 if t.TYPE_CHECKING:
@@ -54,7 +54,7 @@ def deleted(restores: Restores, **options: Value) -> Outcome:
     """Restore with deletion, and see that check mode had told the same and that nothing is left to do then."""
     foretold = restores.bring_back(check_mode=True, delete_extra=True, **options)
     outcome = restores.bring_back(delete_extra=True, **options)
-    assert {**foretold.values, "bytes_received": 0} == {**outcome.values, "bytes_received": 0}
+    assert {**foretold.values, **MEASURED} == {**outcome.values, **MEASURED}
     assert (foretold.before, foretold.after) == (outcome.before, outcome.after)
     assert foretold.changed == outcome.changed
     assert not restores.bring_back(delete_extra=True, **options).changed

@@ -22,7 +22,7 @@ import pytest
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import UsageError
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring import deciding
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.restoring.selection import WantedPart
-from tests.unit.restores import Restores, restores_in
+from tests.unit.restores import MEASURED, Restores, restores_in
 from tests.unit.storage_fake import FakeStorage
 from tests.unit.stored_content import MTIME, Value, attributes, entry, hard_link, link
 
@@ -56,7 +56,7 @@ def foretold_and_done(restores: Restores, **options: Value) -> Outcome:
     foretold = restores.bring_back(check_mode=True, **options)
     done = restores.bring_back(**options)
     assert foretold.changed == done.changed
-    assert {**foretold.values, "bytes_received": 0} == {**done.values, "bytes_received": 0}
+    assert {**foretold.values, **MEASURED} == {**done.values, **MEASURED}
     for dry, wet in ((foretold.before, done.before), (foretold.after, done.after)):
         assert dry == wet
     return done

@@ -34,6 +34,7 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.registry import
 )
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.verify import Request, verify
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.verifying.findings import DamageFoundError
+from tests.unit.indexing_host import without_run
 from tests.unit.storage_fake import FakeStorage
 from tests.unit.stored_volumes import OUR_ID, JobWithVolumes, digest_of, entry_of, lay
 
@@ -134,7 +135,7 @@ def put_volumes(job: JobWithVolumes, count: int, pool: str = "s01", *, seq: int 
 
 
 def damaged(outcome: Outcome) -> list[dict[str, t.Any]]:
-    return t.cast("list[dict[str, t.Any]]", outcome.values["damaged"])
+    return t.cast("list[dict[str, t.Any]]", outcome.values["damaged_files"])
 
 
 # what is whole
@@ -146,11 +147,11 @@ def test_what_is_whole_is_told_to_be(site: Site, job: JobWithVolumes, compressio
 
     outcome = site.verify()
 
-    assert outcome.values == {
+    assert without_run(outcome.values) == {
         "verified": {"manifests": 1, "volumes": 1, "bytes": len(job.storage.files[volume]), "volumes_left": 0},
         "whole": True,
-        "damaged": [],
-        "damaged_files": 0,
+        "damaged_files": [],
+        "damaged_file_count": 0,
     }
     assert (outcome.changed, outcome.warnings) == (False, ())
     assert not site.verify().changed
@@ -163,7 +164,7 @@ def test_nothing_but_what_was_verified_is_left_on_the_host(site: Site, job: JobW
     site.verify()
 
     left = {name.rsplit("/", 1)[-1] for name in site.files().keys() - before}
-    assert left == {"verify.lock", f"verified-{FAR.place}.sqlite"}
+    assert left == {"verify.lock", f"verified-{FAR.place}.sqlite", "verification.json"}
 
 
 def test_the_copies_of_manifests_that_the_host_has_prove_nothing(site: Site, job: JobWithVolumes) -> None:
@@ -268,18 +269,18 @@ def test_damaged_content_is_told_with_what_it_costs_and_recorded(site: Site, job
 
     (finding,) = damaged(outcome)
     run = names.run_id(datetime(2026, 11, 2, 3, tzinfo=timezone.utc), "000001")
-    assert "cannot be unpacked" in finding.pop("problems")[0]
+    assert "cannot be unpacked" in finding.pop("flaws")[0]
     assert finding == {
         "client": "web01",
         "job": "nightly",
         "file": f"s01/{volume.name}",
-        "frames": [[place.offset, place.length]],
+        "frames": [{"offset": place.offset, "length": place.length}],
         "points": [{"id": run, "seq": 1, "entries": 2}],
         "entries": 2,
         "paths": ["/srv/1", "/srv/too"],
         "recorded": True,
     }
-    assert (outcome.changed, outcome.values["whole"], outcome.values["damaged_files"]) == (True, False, 1)
+    assert (outcome.changed, outcome.values["whole"], outcome.values["damaged_file_count"]) == (True, False, 1)
     assert "costs 2 entries of 1 restore point" in outcome.warnings[0]
     assert damage_of(job) == Damage(frames=frozenset({(volume.name, place.offset, place.length)}))
     line = f"web01 nightly s01/{volume.name} {place.length} bytes at {place.offset}"
@@ -294,8 +295,10 @@ def test_damage_makes_the_task_fail_after_it_was_recorded(site: Site, job: JobWi
         site.verify(fails_on_damage=True)
 
     assert caught.value.kind == "damage"
-    assert caught.value.details()["recorded"] is True
-    assert t.cast("list[dict[str, t.Any]]", caught.value.details()["damaged"])[0]["entries"] == 5
+    outcome = caught.value.outcome
+    assert outcome is not None
+    assert (outcome.changed, outcome.warnings) == (True, ())
+    assert damaged(outcome)[0]["entries"] == 5
     assert damage_of(job)
 
 
@@ -395,7 +398,7 @@ def test_a_volume_that_is_missing_or_cut_off_is_lost_as_a_whole(
     outcome = site.verify(sample=1)
 
     (finding,) = damaged(outcome)
-    assert problem in finding["problems"][0]
+    assert problem in finding["flaws"][0]
     assert (finding["frames"], finding["entries"], finding["recorded"]) == ([], 5, True)
     assert damage_of(job) == Damage(frozenset({f"v00/{volume.name}"}))
     job.write(volume, whole)
@@ -467,7 +470,7 @@ def test_a_damaged_block_of_a_manifest_costs_its_entries(site: Site, job: JobWit
     (finding,) = damaged(site.verify())
 
     assert finding["file"] == str(manifest.relative_to(job.directory))
-    assert "from '/srv/0' on cannot be read" in finding["problems"][0]
+    assert "from '/srv/0' on cannot be read" in finding["flaws"][0]
     assert [(point["seq"], point["entries"]) for point in finding["points"]] == [(1, 5)]
     assert finding["recorded"] is False
     assert volume.name in {path.name for path in job.storage.reads}
@@ -512,7 +515,7 @@ def test_a_manifest_in_the_place_of_another_one_is_found(site: Site, job: JobWit
 
     (finding,) = damaged(site.verify())
 
-    assert "the manifest of another restore point" in finding["problems"][0]
+    assert "the manifest of another restore point" in finding["flaws"][0]
 
 
 def test_a_note_of_damage_that_cannot_be_read_is_written_anew(site: Site, job: JobWithVolumes) -> None:
@@ -549,7 +552,8 @@ def test_check_mode_tells_the_same_and_touches_nothing(tmp_path: Path) -> None:
     foretold = dry.verify(check_mode=True)
 
     assert (dry.files(), dry.storage.files) == before
-    assert foretold == wet.verify()
+    done = wet.verify()
+    assert replace(foretold, values=without_run(foretold.values)) == replace(done, values=without_run(done.values))
     assert foretold.changed
 
 
@@ -743,7 +747,7 @@ def test_one_volume_that_the_server_cannot_read_is_damage(site: Site, job: JobWi
     outcome = site.verify()
 
     (finding,) = damaged(outcome)
-    assert "451 Input/output error" in finding["problems"][0]
+    assert "451 Input/output error" in finding["flaws"][0]
     assert (finding["file"], finding["recorded"]) == (f"s01/v00/{volumes[2].name}", True)
 
 
