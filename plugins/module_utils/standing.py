@@ -217,7 +217,7 @@ def list_standings(registry: Registry, host: Host, wish: Wish) -> Outcome:
         "client": own,
         "destinations": [place.shown() for place in found.places],
         "jobs": found.jobs,
-        "problems": list(wish.problems),
+        "troubles": list(wish.problems),
     }
     return Outcome(changed=False, values=values)
 
@@ -367,14 +367,14 @@ def last_failure(record: BackupRecord | None, scheduled: Failure | None) -> Fail
 
 def _shown_verification(verification: VerificationRecord) -> dict[str, t.Any]:
     values = asdict(verification)
-    message = values.pop("message")
-    return {**values, "whole": not verification.damaged_files, "msg": message}
+    message, count = values.pop("message"), values.pop("damaged_files")
+    return {**values, "damaged_file_count": count, "whole": not count, "msg": message}
 
 
 def _shown_restore(restore: RestoreRecord) -> dict[str, t.Any]:
     values = asdict(restore)
-    whole = values.pop("is_whole")
-    return {**values, "whole": whole}
+    whole, point = values.pop("is_whole"), values.pop("point")
+    return {"id": point, **values, "whole": whole}
 
 
 def _order(job: Mapping[str, t.Any]) -> tuple[str, str]:

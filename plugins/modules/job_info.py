@@ -139,10 +139,17 @@ destinations:
       returned: always
       sample: backup.example.com
     failure:
-      description: What kept the host from telling what lies there, and V(null) if nothing did.
+      description:
+        - What kept the host from telling what lies there, with the keys of
+          RV(stowage.ftp_backup.backup#module:failure), and V(null) if nothing did.
       type: dict
       returned: always
-      sample: null
+      contains:
+        msg:
+          description: The sentence.
+          type: str
+          returned: always
+          sample: This host has no index of the destination 'Provider storage'.
 jobs:
   description: The jobs and the accounts of cPanel, by destination, client and name.
   returned: success
@@ -207,23 +214,122 @@ jobs:
       description: The newest good restore point, with the keys of RV(jobs[].points), or V(null).
       type: dict
       returned: always
-      sample:
-        id: 20261123t030000z-41aa07
-        seq: 39
-        created: "2026-11-23T03:00:00Z"
-        complete: true
-        damaged: false
-        protected: false
-        entries: 18207
-        bytes: 733003200
-        stored_bytes: 250658240
-        bytes_sent: 3194304
-        problem_count: 0
+      contains:
+        id:
+          description: The id of the restore point, which begins with the time of its run.
+          type: str
+          returned: always
+          sample: 20261126t030000z-1f9c2a
+        seq:
+          description: Its sequence number in the job; the highest one is the latest.
+          type: int
+          returned: always
+          sample: 42
+        created:
+          description: When its run started, in UTC; V(null) where cPanel has made it and tells no date.
+          type: str
+          returned: always
+          sample: "2026-11-26T03:00:00Z"
+        complete:
+          description: Whether everything could be read when it was made.
+          type: bool
+          returned: always
+          sample: true
+        damaged:
+          description: Whether some of its entries could not be read for the index.
+          type: bool
+          returned: always
+          sample: false
+        protected:
+          description: Whether it is kept whatever the retention says.
+          type: bool
+          returned: always
+          sample: false
+        entries:
+          description: How many files, directories and other things it holds.
+          type: int
+          returned: always
+          sample: 18211
+        bytes:
+          description: The size of all its files.
+          type: int
+          returned: always
+          sample: 734003200
+        stored_bytes:
+          description: The size of the volumes that it needs on the destination, which it may share with other ones.
+          type: int
+          returned: always
+          sample: 251658240
+        bytes_sent:
+          description: How many bytes its run has sent, V(null) where this host has not made it or does not remember.
+          type: int
+          returned: always
+          sample: 4194304
+        problem_count:
+          description: How many things could not be read when it was made.
+          type: int
+          returned: always
+          sample: 0
     newest:
       description: The newest restore point, whether it is good or not, with the same keys, or V(null).
       type: dict
       returned: always
-      sample: null
+      contains:
+        id:
+          description: The id of the restore point, which begins with the time of its run.
+          type: str
+          returned: always
+          sample: 20261126t030000z-1f9c2a
+        seq:
+          description: Its sequence number in the job; the highest one is the latest.
+          type: int
+          returned: always
+          sample: 42
+        created:
+          description: When its run started, in UTC; V(null) where cPanel has made it and tells no date.
+          type: str
+          returned: always
+          sample: "2026-11-26T03:00:00Z"
+        complete:
+          description: Whether everything could be read when it was made.
+          type: bool
+          returned: always
+          sample: true
+        damaged:
+          description: Whether some of its entries could not be read for the index.
+          type: bool
+          returned: always
+          sample: false
+        protected:
+          description: Whether it is kept whatever the retention says.
+          type: bool
+          returned: always
+          sample: false
+        entries:
+          description: How many files, directories and other things it holds.
+          type: int
+          returned: always
+          sample: 18211
+        bytes:
+          description: The size of all its files.
+          type: int
+          returned: always
+          sample: 734003200
+        stored_bytes:
+          description: The size of the volumes that it needs on the destination, which it may share with other ones.
+          type: int
+          returned: always
+          sample: 251658240
+        bytes_sent:
+          description: How many bytes its run has sent, V(null) where this host has not made it or does not remember.
+          type: int
+          returned: always
+          sample: 4194304
+        problem_count:
+          description: How many things could not be read when it was made.
+          type: int
+          returned: always
+          sample: 0
     oldest:
       description: When the oldest restore point was made, in UTC; V(null) where that is not known.
       type: str
@@ -363,7 +469,7 @@ jobs:
           type: int
           returned: always
           sample: 0
-        damaged_files:
+        damaged_file_count:
           description: How many files on the destination were found damaged and cost some restore point something.
           type: int
           returned: always
@@ -385,7 +491,7 @@ jobs:
           type: str
           returned: always
           sample: "2026-11-20T14:02:51Z"
-        point:
+        id:
           description: The id of the restore point.
           type: str
           returned: always
@@ -410,18 +516,17 @@ jobs:
           type: bool
           returned: always
           sample: true
-problems:
+troubles:
   description: What is wrong on the host besides, such as a declaration of a job that cannot be read, a sentence each.
   returned: success
   type: list
   elements: str
-  sample: []
+  sample:
+    - "The file /etc/ftp_backup/jobs/mailboxes-1f2e3d4c.json is no job: 'backup' has no options."
 failure:
-  description: What kind of error ended the module.
+  description: Why the module failed, with the keys of RV(stowage.ftp_backup.backup#module:failure).
   returned: failure
   type: dict
-  sample:
-    kind: usage
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -20,7 +20,7 @@ if t.TYPE_CHECKING:
     Values = dict[str, t.Any]
 
 PACKAGE = "ansible_collections.stowage.ftp_backup.plugins.module_utils"
-NAMES = sorted(path.stem for path in MODULES.glob("*.py") if path.stem != "job_info")
+NAMES = sorted(path.stem for path in MODULES.glob("*.py"))
 COMMON = ("destination", "bytes_sent", "bytes_received", "duration")
 ABOUT_ONE_DESTINATION = [name for name in NAMES if name not in ("agent", "job_info")]
 OF_NO_ERROR = {"stopped"}  # a signal is none

@@ -50,7 +50,7 @@ def test_a_job_from_before_its_first_backup_to_its_last_failure(declared: Host) 
     assert after_failure["last_failure"]["msg"] == failed.msg
     assert proved["last_verification"]["whole"] is True
     assert proved["last_verification"]["volumes"] > 0
-    assert proved["last_restore"]["point"] == made["point"]["id"]
+    assert proved["last_restore"]["id"] == made["point"]["id"]
     assert proved["last_restore"]["whole"] is True
     assert proved["last_restore"]["bytes"] == made["point"]["bytes"]
     assert good_again["last_failure"] is None
@@ -63,7 +63,7 @@ def test_what_is_expected_and_has_no_backup_is_told_beside_the_others(untouched:
     assert {job["job"]: job["state"] for job in told["jobs"]} == {JOB: "fresh", "forgotten": "never"}
     assert [place["failure"] for place in told["destinations"]] == [None]
     assert told["client"] == CLIENT
-    assert told["problems"] == []
+    assert told["troubles"] == []
 
 
 def test_jobs_of_other_clients_are_told_only_where_all_are_asked_for(untouched: Host) -> None:
@@ -91,7 +91,7 @@ def test_a_damaged_declaration_is_told_and_hides_nothing(declared: Host) -> None
         DESTINATION: True,
         "other.json": False,
     }
-    (problem,) = told["problems"]
+    (problem,) = told["troubles"]
     assert "x.json is no job" in problem
 
 

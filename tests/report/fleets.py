@@ -82,12 +82,12 @@ def job(name: str = "web sites", **changes: object) -> Values:
             "volumes": 812,
             "bytes": 27_246_198_784,
             "volumes_left": 0,
-            "damaged_files": 0,
+            "damaged_file_count": 0,
             "msg": None,
         },
         "last_restore": {
             "ended": text_of(NOW - timedelta(days=6)),
-            "point": "20261120t030000z-7b60d1",
+            "id": "20261120t030000z-7b60d1",
             "created": text_of(NOW - timedelta(days=6, hours=9)),
             "entries": 18_190,
             "bytes": 731_906_048,
@@ -108,7 +108,7 @@ def told(client: str, *jobs: Values, **changes: object) -> Values:
             {"name": "Provider storage", "engine": "native", "host": "backup.example.com", "failure": None}
         ],
         "jobs": [{**one, "client": one["client"] if one["client"] != "web01" else client} for one in jobs],
-        "problems": [],
+        "troubles": [],
     }
     return {**values, **changes}
 
@@ -177,7 +177,7 @@ def in_trouble() -> Iterator[Values]:
             last_restore=None,
         )
         | {"points": []},
-        problems=["The file /etc/ftp_backup/jobs/mailboxes-1f2e3d4c.json is no job: 'backup' has no options."],
+        troubles=["The file /etc/ftp_backup/jobs/mailboxes-1f2e3d4c.json is no job: 'backup' has no options."],
     )
     yield gathered("web04", job("web sites", last_failure=refused))
     yield {

@@ -287,7 +287,7 @@ def _everywhere(text: str) -> Values:
     failure = {"ended": text_of(NOW), "kind": text, "msg": text}
     one = job(text, client=text, state="overdue", destination=text, structure=text, reason=text, last_failure=failure)
     place = {"name": text, "engine": text, "host": text, "failure": {"kind": text, "msg": text}}
-    made = told("web02", one, destinations=[place], problems=[text])
+    made = told("web02", one, destinations=[place], troubles=[text])
     return {"host": text, "result": made, "reindexed": [{"failed": True, "msg": text}]}
 
 
@@ -382,7 +382,7 @@ def test_a_time_that_is_none_is_refused_and_none_is_now() -> None:
 
 def test_every_row_fills_the_seven_columns() -> None:
     remembered = {**unreachable("web98"), "remembered": told("web98", job(), job("etc"))}
-    rows = _page(*fleet(12), gathered("web99", problems=["Something is wrong."]), remembered).rows
+    rows = _page(*fleet(12), gathered("web99", troubles=["Something is wrong."]), remembered).rows
     left = 0
     for cells in rows:
         spans = [int(attributes.get("colspan") or 1) for _tag, attributes in cells]

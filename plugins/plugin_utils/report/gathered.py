@@ -318,7 +318,7 @@ def _notes_of(result: Mapping[str, t.Any], now: datetime) -> Iterator[tuple[str,
         failure = _text(_mapping(destination.get("failure")).get("msg"))
         if failure:
             yield f"Destination {_text(destination.get('name'))}: {failure}", failure
-    yield from ((problem, "") for problem in map(_text, _items(result.get("problems"), _MOST_NOTES)) if problem)
+    yield from ((problem, "") for problem in map(_text, _items(result.get("troubles"), _MOST_NOTES)) if problem)
 
 
 def _job_of(values: Mapping[str, t.Any], own: str) -> Job:
