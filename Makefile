@@ -45,7 +45,7 @@ format: .venv/dev.installed  ## Let ruff mend what it can
 	ruff check --fix-only .
 	ruff format .
 
-soak: .venv/dev.installed $(package)  ## Run the tests that take long as well
+soak: .venv/dev.installed .venv/molecule.installed $(package)  ## Run the tests that take long as well
 	@python -m tests.run matrix
 	python -m pytest --soak --numprocesses=2 --dist=loadfile
 

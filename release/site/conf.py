@@ -19,8 +19,8 @@ project = "stowage.ftp_backup"
 copyright = "2026, the stowage.ftp_backup contributors"  # noqa: A001 - Sphinx's own name for it
 extensions = ["sphinx_antsibull_ext", "myst_parser"]
 include_patterns = [
-    *("index.md", "README.md", "CONTRIBUTING.md"),
-    *("docs/*.md", "roles/*/README.md", "reference/**.rst", "benchmarks/README.md", "extensions/molecule/README.md"),
+    *("index.md", "README.md", "docs/*.md", "roles/*/README.md", "reference/**.rst"),
+    *("CONTRIBUTING.md", "benchmarks/README.md", "extensions/molecule/README.md", "tests/documentation/README.md"),
 ]
 nitpicky = True
 default_role = "any"
