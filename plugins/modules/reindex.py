@@ -20,7 +20,7 @@ description:
     that another version of this collection has made, is of no use; it is told in a warning, and all is read.
   - Until everything has been read, the old index stays in place; a backup that ends meanwhile is not lost. Nothing is
     ever written to the destination.
-  - What is damaged is told as a warning and in RV(damaged), and stops nothing else.
+  - What is damaged is told as a warning and in RV(unreadable), and stops nothing else.
   - On a destination with O(stowage.ftp_backup.destination#module:engine=cpanel) it finds the backups of accounts that
     cPanel has left there, wherever cPanel is known to put them, and reads each archive once, in one pass, several side
     by side, without a copy on this host. One whose name, size and time stay is not read again. Schedule it after
