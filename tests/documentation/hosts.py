@@ -38,8 +38,8 @@ SSH_OPTIONS = (
 )
 #: The ordinary user on the hosts.
 USER = "anna"
-#: Seconds that one command, or one playbook, of a page may take.
-PATIENCE = 180
+#: Seconds that one command, or one playbook, of a page may take on a machine that is busy with other things.
+PATIENCE = 600
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 

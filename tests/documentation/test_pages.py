@@ -20,7 +20,7 @@ if t.TYPE_CHECKING:
 PAGES = [path.relative_to(ROOT).as_posix() for path in list_pages(ROOT)]
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", [pytest.param(name, id=slug_of(name)) for name in PAGES])
 def test_a_page_is_what_happens(name: str, hosts: Hosts) -> None:
     page = read_page(ROOT, ROOT / name)
@@ -31,7 +31,7 @@ def test_a_page_is_what_happens(name: str, hosts: Hosts) -> None:
     assert not problems, "\n\n".join([*problems, f"All that was printed: {playing.directory / 'transcript.txt'}"])
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_the_demo_brings_everything_back_and_leaves_nothing() -> None:
     ended = subprocess.run(
         [ROOT / "playbooks" / "demo" / "run"],
