@@ -192,3 +192,11 @@ def test_every_kind_of_failure_is_documented_and_none_that_there_is_not() -> Non
 
     assert len(told) == len(set(told))
     assert set(told) == _kinds()
+
+
+def test_the_page_has_every_kind_of_failure_and_what_every_run_tells() -> None:
+    page = MODULES.parents[1].joinpath("docs", "return_values.md").read_text("utf-8")
+    rows = [line.split("|")[1].strip().strip("`") for line in page.splitlines() if line.startswith("| `")]
+
+    assert {*COMMON, *_kinds()} <= set(rows)
+    assert len(rows) == len(set(rows))
