@@ -47,6 +47,8 @@ class Playing:
         *inventory* holds what lies in the page's directory from the beginning; *own* is where the page's `before.yml`
         and `after.yml` are, if it has any.
         """
+        if not self.page.deeds and not own.exists():
+            return []
         self.place.reset()
         lay_out(self.page, inventory, self.directory)
         try:
