@@ -141,7 +141,8 @@ class WatchedAction(NormalAction):
             self._cleanup_remote_tmp = True
         if told.get("ansible_job_id") and not told.get("failed"):
             return _Run(path, str(told["ansible_job_id"]), payload)
-        Display().v(f"<{self._host(variables)}> The run cannot be started in the background, so no progress is told.")
+        reason = told.get("msg") or told.get("module_stderr") or "there is no reason given"
+        Display().v(f"<{self._host(variables)}> The run starts in the foreground, not in the background: {reason}")
         self._remove_tmp_path(payload)
         self._command(f"rm -rf {shlex.quote(path)}")
         return None
