@@ -12,15 +12,15 @@ import threading
 import typing as t
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_TAKEN = 2
+_TAKEN = 3
 
 
 class Interruption:
     """Takes the signals by which Ansible ends its workers while the block runs; *number* is the one that came.
 
     It only takes note: whoever is in the block looks, waits by :meth:`wait`, and ends when all is in order. Then the
-    signal does what it would have done. Where a person has pressed Ctrl-C, Ansible sends a second one right behind the
-    first and waits for us; a third one does at once what it would have done.
+    signal does what it would have done. Where a person has pressed Ctrl-C, Ansible sends two more of its own behind it
+    and waits for us; a fourth one does at once what it would have done.
     """
 
     def __init__(self) -> None:

@@ -218,11 +218,14 @@ class WatchedAction(NormalAction):
     def _fetch(self, run: _Run, variables: Result) -> Result:
         """Return the result of the module, and leave nothing of the run on the host."""
         arguments = {"jid": run.job, "mode": "status", "_async_dir": run.path}
-        told: Result = self._execute_module(
-            module_name="ansible.legacy.async_status", module_args=arguments, task_vars=variables
-        )
-        self._remove_tmp_path(self._connection._shell.tmpdir)  # noqa: SLF001 - the same
-        self._command(f"rm -rf {run.quoted}")
+        try:
+            told: Result = self._execute_module(
+                module_name="ansible.legacy.async_status", module_args=arguments, task_vars=variables
+            )
+            self._remove_tmp_path(self._connection._shell.tmpdir)  # noqa: SLF001 - the same
+            self._command(f"rm -rf {run.quoted}")
+        except AnsibleConnectionFailure as error:
+            raise _LostLook from error
         if "cmd" in told and "msg" in told and "invocation" not in told:
             return _without_result(told)
         return {name: value for name, value in told.items() if name not in _ADDED}
