@@ -429,6 +429,14 @@ EXAMPLES = r"""
     retention:
       last: 3
     force: true
+
+- name: Back up without telling meanwhile how far it has come
+  stowage.ftp_backup.backup:
+    destination: Provider storage
+    job: web sites
+    paths:
+      - /srv/www
+    progress: false
 """
 
 RETURN = r"""

@@ -107,6 +107,14 @@ EXAMPLES = r"""
     paths:
       - /srv/www
   when: not verification.whole
+
+- name: Read a tenth of all volumes in the background, without telling how far it has come
+  stowage.ftp_backup.verify:
+    destination: Provider storage
+    sample: 10
+    progress: false
+  async: 36000
+  poll: 0
 """
 
 RETURN = r"""

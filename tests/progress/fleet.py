@@ -26,7 +26,7 @@ if t.TYPE_CHECKING:
 HERE = Path(__file__).parent
 CALLBACKS = Path(running.__file__).with_name("callbacks")
 SECONDS = 120  # what takes longer hangs, also on a machine that is busy with other things
-RATE = 300_000  # bytes a second
+RATE = 1_000_000  # bytes a second
 _FILES = 30
 
 Values = dict[str, t.Any]
