@@ -25,7 +25,7 @@ if t.TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 CALLBACKS = Path(running.__file__).with_name("callbacks")
-SECONDS = 120  # what takes longer hangs, also on a machine that is busy with other things
+SECONDS = 240  # what takes longer hangs, also on a machine that is busy with other things
 RATE = 1_000_000  # bytes a second
 _FILES = 30
 
@@ -54,7 +54,10 @@ class Play:
 
     def end(self) -> Play:
         """Wait until it has ended."""
-        out, self.err = self.process.communicate(timeout=SECONDS)
+        try:
+            out, self.err = self.process.communicate(timeout=SECONDS)
+        finally:
+            self.process.kill()
         self.out += out
         return self
 
