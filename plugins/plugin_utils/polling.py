@@ -4,7 +4,7 @@
 """When a run on a host is looked at, and what is said of it when; nothing here knows Ansible.
 
 Many hosts are watched at once, each by a process of its own that knows nothing of the others. So each makes itself
-rarer by how many there are, and begins at another moment: all together print some lines a second at most.
+rarer by how many there are, and they take turns by the clock: all together print some lines a second at most.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if t.TYPE_CHECKING:
 
 _FIRST_LINE, _LINES_EVERY, _LINES_EVERY_AT_MOST = 2.0, 5.0, 60.0  # seconds
 _SHARE = 20  # the longer a run lasts, the rarer its lines: some twenty by the time it lasts e times as long
+_LATE = 2.0
 _LINES_A_SECOND, _LOOKS_A_SECOND = 3.0, 10.0  # of all hosts together
 #: Seconds without an answer after which a host counts as unreachable.
 PATIENCE = 300.0
@@ -33,10 +34,16 @@ class Crowd(t.NamedTuple):
     size: int = 1
     position: int = 0
 
-    @property
-    def first_line(self) -> float:
-        """The seconds after which this one says something for the first time."""
-        return _FIRST_LINE + self.position % max(1, self.size) / _LINES_A_SECOND
+    def turn_after(self, moment: float) -> float:
+        """Return the moment at or after *moment* when it is this one's turn to say something.
+
+        Moments are seconds of one clock that all hosts' processes share, so they take turns whenever each has begun.
+        """
+        if self.size <= 1:
+            return moment
+        round_ = self.size / _LINES_A_SECOND
+        turn = self.position % self.size / _LINES_A_SECOND
+        return moment + (turn - moment) % round_
 
     @property
     def lines_every(self) -> float:
@@ -114,14 +121,14 @@ class Contact:
 class Lines:
     """The lines on one run: each begins with *title*, and is no wider than *width* columns if that can be.
 
-    With *is_secret* nothing is told that has a name.
+    With *is_secret* nothing is told that has a name. *due* is when the next look may have a line.
     """
 
     def __init__(self, title: str, crowd: Crowd, began: float, *, width: int, is_secret: bool = False) -> None:
         self._title = printable(title)
         self._crowd = crowd
         self._began = began
-        self._due = began + crowd.first_line
+        self.due = crowd.turn_after(began + _FIRST_LINE)
         self._width = width
         self._is_secret = is_secret
         self._pace = Pace()
@@ -130,12 +137,14 @@ class Lines:
     def look(self, now: Now, moment: float) -> str | None:
         """Take in where the run is at *moment*, and return the line to print, if it is time for one."""
         rate = self._pace.look(now, moment)
-        since = moment - self._due
+        since = moment - self.due
         if since < 0 or not now.phase or (now == self._told and since < _LINES_EVERY_AT_MOST):
             return None
         self._told = now
         rarer = min((moment - self._began) / _SHARE, _LINES_EVERY_AT_MOST)
-        self._due = moment + max(rarer, self._crowd.lines_every)
+        apart = max(rarer, self._crowd.lines_every)
+        # A look comes some time after its turn: so that no turn is missed for that, the next may be a bit earlier.
+        self.due = self._crowd.turn_after(moment + apart - min(_LATE, apart / 2))
         return self._line(now, rate)
 
     def _line(self, now: Now, rate: float | None) -> str:

@@ -46,7 +46,7 @@ if t.TYPE_CHECKING:
 
 _FOR_EVER = 10 * 365 * 86400  # seconds: async_wrapper wants a limit, beyond which it kills
 _NO_ANSWER = 60.0  # seconds after which a look counts as lost
-_LOST_PAUSE = 5.0
+_LEAST_PAUSE, _LOST_PAUSE = 0.2, 5.0
 _WAY_OUT = 60.0  # seconds for a run to end that was told to, as it has itself; Ansible waits for us meanwhile
 _WAY_OUT_PAUSE = 0.2
 _LEAST_WIDTH = 120
@@ -284,7 +284,7 @@ class WatchedAction(NormalAction):
                 return {"failed": True, "msg": _DEAD, "failure": {"kind": "killed"}}
             if look.status is not None:
                 self._say_line(lines.look(look.status.now, moment))
-            pause = pauses.next()
+            pause = max(_LEAST_PAUSE, min(pauses.next(), lines.due - moment))
 
     def _end(self, run: _Run) -> None:
         """Have the run end cleanly, wait until it has, and leave nothing of it on the host.
