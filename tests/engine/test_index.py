@@ -28,6 +28,7 @@ from tests.engine.child import Strike
 from tests.engine.site import NAME, Site
 from tests.engine.test_deduplicated import about_to_be_emptied, backed_up
 from tests.engine.tidy import manifests_of
+from tests.outcomes import without_run
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,8 +48,7 @@ def remake(site: Site, *, client: str | None = None, rebuild: bool = False, chec
 
 
 def ask(site: Site, question: Question = EVERYTHING) -> dict[str, t.Any]:
-    answer = list_backups(site.registry, site.home / "var", NAME, question, now=NOW).values
-    return {key: value for key, value in answer.items() if key != "duration"}
+    return without_run(list_backups(site.registry, site.home / "var", NAME, question, now=NOW).values)
 
 
 def runs(site: Site) -> list[str]:

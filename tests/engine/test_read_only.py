@@ -72,7 +72,7 @@ def test_a_verification_tells_what_it_finds_and_notes_it_nowhere(reader: Site) -
 
     outcome = verify(reader.registry, reader.host, Check(NAME, fails_on_damage=False), check_mode=False)
 
-    assert outcome.values["unreadable"] != []
+    assert outcome.values["damaged_files"] != []
     assert any("is recorded nowhere: read_only: true" in warning for warning in outcome.warnings)
     assert seen(reader) == before
 

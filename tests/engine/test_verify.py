@@ -19,6 +19,7 @@ from tests.engine.test_damage import flip
 from tests.engine.test_locking import STOPPED_BEFORE_COMMIT
 from tests.engine.tidy import assert_tidy, manifests_of, points_of
 from tests.engine.trees import change_tree, make_tree, tree_of
+from tests.outcomes import told
 
 if t.TYPE_CHECKING:
     from pathlib import Path
@@ -219,7 +220,7 @@ def test_check_mode_leaves_no_trace_on_the_server_or_on_the_host(site: Site) -> 
 
     after = {path: path.read_bytes() for top in (site.job, site.home) for path in top.rglob("*") if path.is_file()}
     assert after == before
-    assert foretold == verified(site)
+    assert told(foretold) == told(verified(site))
 
 
 def test_what_was_found_stays_known_while_only_samples_are_read(site: Site) -> None:

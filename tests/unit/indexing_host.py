@@ -16,6 +16,7 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.registry import
     FileRegistry,
 )
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.reindex import reindex
+from tests.outcomes import without_run
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,12 +30,6 @@ Asked = t.Any
 
 FAR = Destination("far", "ftp.example.com", "backup", max_connections=2)
 NOW = datetime(2026, 11, 22, 4, tzinfo=timezone.utc)
-
-
-def without_run(values: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Return *values* without what they tell of the run itself, such as how long it took."""
-    told = ("destination", "bytes_sent", "bytes_received", "duration")
-    return {key: value for key, value in values.items() if key not in told}
 
 
 class Host:

@@ -431,7 +431,7 @@ def _told(found: Iterable[Values], sources: _Sources, key: str) -> list[str]:
 def _version(of: Values) -> str:
     changed = f"{of['mtime'].split('.')[0]}Z" if "." in of["mtime"] else of["mtime"]
     if of["kind"] == "file":
-        return f"{changed}  {size_text(of['size'])}"
+        return f"{changed}  {size_text(of['bytes'])}"
     target = f" to {printable(of['target'])}" if of["target"] is not None else ""
     return f"{changed}  {of['kind'].replace('_', ' ')}{target}"
 

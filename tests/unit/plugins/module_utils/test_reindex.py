@@ -11,7 +11,6 @@ import shutil
 import sqlite3
 import typing as t
 from contextlib import closing, contextmanager
-from dataclasses import replace
 
 import pytest
 
@@ -26,7 +25,8 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries 
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.points import open_manifest
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.private_files import locked
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.reindex import reindex
-from tests.unit.indexing_host import Host, without_run
+from tests.outcomes import told, without_run
+from tests.unit.indexing_host import Host
 from tests.unit.storage_fake import FakeStorage
 from tests.unit.stored_job import StoredJob, file, other
 
@@ -267,8 +267,7 @@ def test_check_mode_tells_the_same_and_touches_nothing(
     foretold = dry.reindex(check_mode=True)
 
     assert (dry.files(), storage.files) == (before, files)
-    done = wet.reindex()
-    assert replace(foretold, values=without_run(foretold.values)) == replace(done, values=without_run(done.values))
+    assert told(foretold) == told(wet.reindex())
     assert foretold.changed
 
 

@@ -34,7 +34,7 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.registry import
 )
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.verify import Request, verify
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.verifying.findings import DamageFoundError
-from tests.unit.indexing_host import without_run
+from tests.outcomes import told, without_run
 from tests.unit.storage_fake import FakeStorage
 from tests.unit.stored_volumes import OUR_ID, JobWithVolumes, digest_of, entry_of, lay
 
@@ -552,8 +552,7 @@ def test_check_mode_tells_the_same_and_touches_nothing(tmp_path: Path) -> None:
     foretold = dry.verify(check_mode=True)
 
     assert (dry.files(), dry.storage.files) == before
-    done = wet.verify()
-    assert replace(foretold, values=without_run(foretold.values)) == replace(done, values=without_run(done.values))
+    assert told(foretold) == told(wet.verify())
     assert foretold.changed
 
 
