@@ -20,6 +20,7 @@ from ansible_collections.stowage.ftp_backup.plugins.filter.report_page import Fi
 from ansible_collections.stowage.ftp_backup.plugins.filter.report_page import report_page
 from ansible_collections.stowage.ftp_backup.plugins.filter.report_summary import FilterModule as SummaryFilters
 from ansible_collections.stowage.ftp_backup.plugins.filter.report_summary import report_summary
+from ansible_collections.stowage.ftp_backup.plugins.plugin_utils.report import gathered as facts
 from ansible_collections.stowage.ftp_backup.plugins.plugin_utils.report.plots import growth_text, size_plot
 from tests.report.fleets import (
     GIB,
@@ -354,13 +355,14 @@ def test_whatever_a_host_tells_the_others_are_on_the_page(seed: int) -> None:
     assert [host["host"] for host in hosts if host["host"] not in text] == []
 
 
-def test_a_host_cannot_fill_the_page() -> None:
-    result = told("web01", *[job(f"job{number}", points=[point(timedelta(hours=1), 1)]) for number in range(5010)])
+def test_a_host_cannot_fill_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(facts, "_MOST_JOBS", 20)
+    result = told("web01", *[job(f"job{number}", points=[point(timedelta(hours=1), 1)]) for number in range(25)])
     long = gathered("web02", job("x" * 10_000))
 
     page = report_page([{"host": "web01", "result": result}, long], now=text_of(NOW))
 
-    assert "It told of 5,010 jobs; those after the first 5,000 are left out." in page
+    assert "It told of 25 jobs; those after the first 20 are left out." in page
     assert page.count("x" * 1997 + "...") == 1
     assert "x" * 2000 not in page
 
