@@ -30,9 +30,9 @@ clear_host() {
   for unit in /etc/systemd/system/ftp-backup*.timer; do systemctl disable --quiet --now "${unit##*/}"; done
   rm -rf /etc/systemd/system/ftp-backup* /etc/systemd/system/*.wants/ftp-backup* /etc/cron.d/ftp-backup* \
     /usr/local/bin/ftp-backup /usr/local/lib/ftp-backup* /usr/local/lib/ftp_backup* /etc/ftp_backup /var/lib/ftp_backup \
-    /var/lib/prometheus/node-exporter/* /srv/* /mnt/* /opt/* /etc/nginx /home/anna
+    /var/lib/prometheus/node-exporter/* /etc/nginx /home/anna
   local path
-  for path in /root/* /tmp/*; do
+  for path in /root/* /tmp/* /srv/* /mnt/* /opt/*; do
     # What Ansible is at work with stays, and what systemd has given to a service.
     case ${path##*/} in .ssh | .bashrc | .profile | .my.cnf | .ansible | ansible* | systemd-private-*) ;; *) rm -rf "$path" ;; esac
   done
