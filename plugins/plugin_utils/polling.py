@@ -19,7 +19,7 @@ if t.TYPE_CHECKING:
 
 _FIRST_LINE, _LINES_EVERY, _LINES_EVERY_AT_MOST = 2.0, 5.0, 60.0  # seconds
 _SHARE = 20  # the longer a run lasts, the rarer its lines: some twenty by the time it lasts e times as long
-_LATE = 2.0
+_LATE, _OVERDUE = 2.0, 1.0
 _LINES_A_SECOND, _LOOKS_A_SECOND = 3.0, 10.0  # of all hosts together
 #: Seconds without an answer after which a host counts as unreachable.
 PATIENCE = 300.0
@@ -133,6 +133,7 @@ class Lines:
         self._is_secret = is_secret
         self._pace = Pace()
         self._told: Now | None = None
+        self._has_waited = False
 
     def look(self, now: Now, moment: float) -> str | None:
         """Take in where the run is at *moment*, and return the line to print, if it is time for one."""
@@ -140,6 +141,12 @@ class Lines:
         since = moment - self.due
         if since < 0 or not now.phase or (now == self._told and since < _LINES_EVERY_AT_MOST):
             return None
+        if since > _OVERDUE and self._crowd.size > 1 and not self._has_waited:
+            # Whatever held up this look held up those at the other hosts as well: they would all print now.
+            self._has_waited = True
+            self.due = self._crowd.turn_after(moment)
+            return None
+        self._has_waited = False
         self._told = now
         rarer = min((moment - self._began) / _SHARE, _LINES_EVERY_AT_MOST)
         apart = max(rarer, self._crowd.lines_every)

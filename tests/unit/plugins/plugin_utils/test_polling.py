@@ -101,6 +101,17 @@ def test_all_hosts_together_have_some_lines_a_second_at_most(size: int) -> None:
         assert len(moments) >= min(size, 10)
 
 
+def test_looks_that_were_all_held_up_do_not_all_print_at_once() -> None:
+    watched = [lines(Crowd(50, position)) for position in range(50)]
+    printed = []
+    for step in range(160):  # not quite a round
+        moment = 60 + step / 10
+        printed += [moment for one in watched if one.look(HALF._replace(done=step), moment)]
+
+    assert 45 <= len(printed) <= 50
+    assert max(len([other for other in printed if moment <= other < moment + 1]) for moment in printed) <= 4
+
+
 def test_a_run_that_stands_still_is_told_of_once_a_minute() -> None:
     watched = lines()
     moments = [moment for moment in range(200) if watched.look(HALF, moment)]
