@@ -345,10 +345,25 @@ def _refuse_commands(block: Block) -> None:
 def list_unplayed(examples: Sequence[str], pages: Sequence[Page]) -> list[str]:
     """Return those of the playbooks *examples* (their texts) that no page plays as they stand there.
 
-    A page plays what it shows as a playbook, and what it writes as a file that one of its commands names.
+    A page plays what it shows as a playbook or as tasks, and what it writes as a file that one of its commands names.
+    An example of tasks alone is played as well if each of them is a task that some page plays.
     """
-    played = [_load(text) for page in pages for text in _played_by(page)]
-    return [example for example in examples if _load(example) not in played]
+    playbooks = [_load(text) for page in pages for text in _played_by(page)]
+    tasks = [task for playbook in playbooks if isinstance(playbook, list) for task in _tasks_of(playbook)]
+    return [
+        example
+        for example in examples
+        if _load(example) not in playbooks and not _consists_of(t.cast("list[dict[str, t.Any]]", _load(example)), tasks)
+    ]
+
+
+def _tasks_of(playbook: list[dict[str, t.Any]]) -> list[object]:
+    return [task for play in playbook for task in play.get("tasks") or []]
+
+
+def _consists_of(playbook: list[dict[str, t.Any]], tasks: list[object]) -> bool:
+    own = _tasks_of(playbook)
+    return bool(own) and not any("roles" in play for play in playbook) and all(task in tasks for task in own)
 
 
 def _played_by(page: Page) -> Iterator[str]:

@@ -128,3 +128,11 @@ def test_an_example_that_no_page_plays_is_found() -> None:
     )
 
     assert list_unplayed(["---\n" + PLAY, *others], [page]) == others[1:]
+
+
+def test_an_example_of_tasks_that_pages_play_is_played() -> None:
+    page = plan_page("docs/page.md", block("yaml", TASK))
+    played = "- name: Ping\n  hosts: web\n  tasks:\n    - name: Ping\n      ansible.builtin.ping:\n"
+    other = played.replace("name: Ping\n      ", "name: Pong\n      ")
+
+    assert list_unplayed([played, other], [page]) == [other]
