@@ -16,7 +16,10 @@ _OF_THE_RUN = ("destination", "bytes_sent", "bytes_received", "duration")
 
 def without_run(values: dict[str, t.Any]) -> dict[str, t.Any]:
     """Return *values* without what they tell of the run itself, such as how long it took."""
-    return {key: value for key, value in values.items() if key not in _OF_THE_RUN}
+    left = {key: value for key, value in values.items() if key not in _OF_THE_RUN}
+    if isinstance(left.get("point"), dict):
+        left["point"] = without_run(left["point"])
+    return left
 
 
 def told(outcome: Outcome) -> Outcome:

@@ -151,7 +151,7 @@ def back_up(registry: Registry, host: Host, request: Request, *, check_mode: boo
             stack.enter_context(living.alive(job.run))
         storage = storage or stack.enter_context(reach())
         run = _Run(job, request, storage, destination, host.chance, host.progress)
-        return note.tell(reporter.told(run.foretell if check_mode else run.do, storage))
+        return note.tell(reporter.told(run.foretell if check_mode else run.do, storage, made="point"))
 
 
 def _introduced(job: Job, request: Request, storage: Storage, config_directory: Path) -> Job:
@@ -491,7 +491,7 @@ class _Run:
         review = self._review(known, reasons, set())
         before, after = self._lines(review, is_foreign=is_foreign)
         values = {
-            "point": describe(fresh),
+            "point": {**describe(fresh), "bytes_sent": 0, "duration": 0.0},
             "reason": self._reason,
             "changes": foresight.no_changes(fresh.header),
             "pruned": [],

@@ -26,22 +26,26 @@ class Reporter:
         self._clock = clock
         self._began = clock()
 
-    def told(self, deed: Callable[[], Outcome], storage: Storage) -> Outcome:
+    def told(self, deed: Callable[[], Outcome], storage: Storage, *, made: str | None = None) -> Outcome:
         """Return the outcome of *deed*, on *storage*, with what is told of every run; so has one that an error holds.
 
-        What the run has sent is not what it foretells: there the deed's own figure stands.
+        What the run has sent is not what it foretells: there the deed's own figure stands. The value that is named
+        *made* tells itself what it has cost, unless it does so already.
         """
         try:
             outcome = deed()
         except BackupError as error:
             if error.outcome is not None:
-                error.outcome = self._completed(error.outcome, storage)
+                error.outcome = self._completed(error.outcome, storage, made)
             raise
-        return self._completed(outcome, storage)
+        return self._completed(outcome, storage, made)
 
-    def _completed(self, outcome: Outcome, storage: Storage) -> Outcome:
-        moved = self.measured(storage.bytes_sent, storage.bytes_received)
-        return replace(outcome, values={**moved, **outcome.values}, warnings=(*outcome.warnings, *storage.reports()))
+    def _completed(self, outcome: Outcome, storage: Storage, made: str | None) -> Outcome:
+        values = {**self.measured(storage.bytes_sent, storage.bytes_received), **outcome.values}
+        if made is not None:
+            cost = {name: values[name] for name in ("bytes_sent", "duration")}
+            values[made] = {**cost, **values[made]}
+        return replace(outcome, values=values, warnings=(*outcome.warnings, *storage.reports()))
 
     def measured(self, sent: int = 0, received: int = 0) -> dict[str, t.Any]:
         """Return what is told of every run, which has moved so many bytes."""

@@ -536,6 +536,16 @@ point:
       type: int
       returned: always
       sample: 734003200
+    bytes_sent:
+      description: How many bytes the run that made it has sent, as RV(bytes_sent), or V(0) if a fresh one was found.
+      type: int
+      returned: by this module alone
+      sample: 1048576
+    duration:
+      description: How many seconds the run that made it took, or V(0.0) if a fresh restore point was found.
+      type: float
+      returned: by this module alone
+      sample: 3.2
     problem_count:
       description: How many things vanished, changed while they were read, or could not be read, up to 1000.
       type: int

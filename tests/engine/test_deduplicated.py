@@ -69,7 +69,7 @@ def kept(site: Site, trees: dict[str, Tree]) -> None:
 def backed_up(site: Site, trees: dict[str, Tree], **options: Option) -> dict[str, t.Any]:
     outcome = site.back_up(**{**DEDUPLICATED, **options})
     assert outcome.warnings == ()
-    point: dict[str, t.Any] = {**outcome.values["point"], "bytes_sent": outcome.values["bytes_sent"]}
+    point: dict[str, t.Any] = outcome.values["point"]
     trees[point["id"]] = tree_of(site.source)
     return point
 

@@ -36,7 +36,7 @@ class Story:
     def run(self, **options: Option) -> dict[str, t.Any]:
         """Back up the tree as it is now and return the restore point, with how much was sent."""
         outcome = self.site.back_up(**options)
-        point: dict[str, t.Any] = {**outcome.values["point"], "bytes_sent": outcome.values["bytes_sent"]}
+        point: dict[str, t.Any] = outcome.values["point"]
         self.trees[point["id"]] = tree_of(self.site.source)
         assert outcome.warnings == ()
         assert point["complete"]

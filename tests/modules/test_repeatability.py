@@ -23,7 +23,7 @@ if t.TYPE_CHECKING:
 SIZE = 14 + 256 * 400
 
 # What only a run that is done knows, or what is drawn anew by every run.
-_OF_ONE_RUN = ("id", "created")
+_OF_ONE_RUN = ("id", "created", "bytes_sent", "duration")
 
 
 def _check_do_again(host: Host, task: Task) -> tuple[Result, Result, Result]:
@@ -191,8 +191,9 @@ def test_a_backup_is_foretold_then_made_then_ok_while_it_is_fresh(declared: Host
     assert (point["client"], point["job"], point["complete"]) == (CLIENT, JOB, True)
     assert (point["entries"], point["bytes"]) == (6, SIZE)
     assert _is_ok(again)
-    assert again.values["point"] == point
+    assert again.values["point"] == {**point, "bytes_sent": 0, "duration": 0}
     assert (done.values["bytes_sent"] > 0, again.values["bytes_sent"]) == (True, 0)
+    assert point["bytes_sent"] == done.values["bytes_sent"]
 
 
 def test_a_fresh_restore_point_is_found_and_every_file_stays_as_it_is(declared: Host) -> None:
