@@ -127,6 +127,8 @@ class CopyMeter:
         self._tell_entries()
         with self._guard:
             self._expect(self._read)
+        if self._is_reading:
+            self._stored.add()  # so that a share is told before the first piece is stored
 
     def finish(self) -> None:
         """Tell that all of it is stored."""

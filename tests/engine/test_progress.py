@@ -83,6 +83,16 @@ def test_a_first_backup_tells_how_much_of_all_content_is_stored(site: Site, stru
     assert watcher.last(FINISHING).item == point["id"]
 
 
+def test_how_much_there_is_is_told_before_the_first_piece_is_stored(site: Site) -> None:
+    site.source.mkdir()
+    (site.source / "page").write_bytes(b"x" * 100)
+    watcher = Watcher()
+
+    site.watched_by(watcher).back_up()
+
+    assert next((told.done, told.total) for told in watcher.of(UPLOADING) if told.total is not None) == (0, 100)
+
+
 def test_what_is_being_stored_is_told_piece_by_piece(site: Site) -> None:
     make_tree(site.source)
     watcher = Watcher()
