@@ -32,7 +32,7 @@ from .moving import Emptying
 from .native import commit, names
 from .native.damage import Condition, Damage, read_damage, sparse_volumes, write_damage
 from .native.emptying import plan_emptying, weigh
-from .native.entries import FILE, Header, Rules, path_text
+from .native.entries import FILE, FILES, Header, Rules, path_text
 from .native.frames import require_codec
 from .native.points import ManifestCache
 from .native.pool import content_table
@@ -348,12 +348,17 @@ class _Run:
             rules=request.rules,
         )
 
-    def _require_size(self, known: Known, entries: int, size: int) -> None:
-        """Raise if the tree has shrunk so much that something must be missing, unless that is allowed."""
+    def _require_size(self, known: Known, entries: int, size: int, *, guessed: int | None = None) -> None:
+        """Raise if the tree has shrunk so much that something must be missing, unless that is allowed.
+
+        So many bytes of *size* may be *guessed*: databases, of which a server may tell much less than a dump has.
+        """
         alike = [point for point in known.points if point.header.definition == self._request.definition]
         if self._request.allow_shrink or not alike:
             return
         last = alike[-1].trailer
+        if guessed is not None:
+            size += max(0, sum(part.size for part in last.parts if part.kind != FILES) - guessed)
         if entries * 2 < last.entries or size * 2 < last.size:
             raise ShrunkError(
                 f"The paths hold {entries:,} entries with {size:,} bytes, less than half of what the last restore point"
@@ -386,7 +391,8 @@ class _Run:
         scanned = self._scanned(header, basis, counts)
         dumped = self._dumps_counted(plan, basis, counts)
         entries, size = scanned[0] + dumped[0], scanned[1] + dumped[1]
-        self._require_size(known, entries, size)
+        if not self._request.pre_commands:  # else what they make is missing yet
+            self._require_size(known, entries, size, guessed=dumped[1])
         against = self._against(basis)
         is_complete = not self._problems.count
         content = described_content(entries=entries, size=size, problems=self._problems.first)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 import typing as t
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
@@ -16,6 +17,8 @@ import pytest
 
 from ansible_collections.stowage.ftp_backup.plugins.module_utils import collect, dumps, scan
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.backup import back_up
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.commands import Command
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.databases.servers import Database
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.dumps import Source
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import BackupError, ShrunkError, UsageError
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import Rules
@@ -63,6 +66,10 @@ class Seer:
         done = back_up(self.now.registry, self.now.host, request, check_mode=False)
         assert _promises(foretold) == _promises(done)
         return done
+
+    def back_up_alone(self, **options: Option) -> Outcome:
+        """Make a backup that nobody has foretold."""
+        return back_up(self.now.registry, self.now.host, self.site.request(**options), check_mode=False)
 
     def fail(self, error: type[BackupError], **options: Option) -> str:
         """Foretell a backup and make it, see that both fail with the same sentence, and return that."""
@@ -229,6 +236,33 @@ def test_a_tree_that_has_shrunk_is_refused_beforehand(seer: Seer) -> None:
         path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
 
     assert "less than half" in seer.fail(ShrunkError, allow_shrink=False)
+
+
+def test_what_commands_make_first_is_not_taken_for_lost(seer: Seer, tmp_path: Path) -> None:
+    snapshot = tmp_path / "snapshot"
+    make = Command(f"cp -a {seer.site.source} {snapshot}")
+    options: dict[str, t.Any] = {"paths": (str(snapshot),), "pre_commands": (make,), "allow_shrink": False}
+    seer.back_up_alone(**options)
+    shutil.rmtree(snapshot)
+
+    foretold = seer.foretell(**options)
+    made = seer.back_up_alone(**options)
+
+    assert any("pre_commands are not run in check mode" in warning for warning in foretold.warnings)
+    assert foretold.values["point"]["seq"] == made.values["point"]["seq"] == 2
+
+
+def test_a_database_of_which_its_server_tells_little_is_not_taken_for_lost(
+    seer: Seer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = MemoryServer({"shop": b"s" * 1_000_000})
+    monkeypatch.setattr(dumps, "server_of", lambda *_whatever: server)
+    seer.back_up_alone(databases=(Source("mysql"),), allow_shrink=False)
+    monkeypatch.setattr(server, "databases", lambda: [Database("shop", 10)])
+
+    foretold = seer.foretell(databases=(Source("mysql"),), allow_shrink=False)
+
+    assert foretold.values["point"]["seq"] == 2
 
 
 def test_a_job_that_is_taken_over_is_told_beforehand(seer: Seer, tmp_path: Path) -> None:
