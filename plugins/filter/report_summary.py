@@ -62,6 +62,8 @@ _value:
     states:
       description:
         - How many there are of each state, the worst first. These are states of jobs, but for hosts that told of none.
+        - A host where something is wrong beside its jobs, such as a declaration that cannot be read, counts as
+          V(unknown) as well, since nobody knows whether it has told of all.
       type: dict
       returned: always
       sample:

@@ -133,7 +133,7 @@ def test_the_worst_comes_first_and_names_are_in_the_order_of_their_numbers() -> 
 
     told_of = _summary(*hosts)["hosts"]
     text = _page(*hosts).text
-    places = [re.search(rf"\b{name}\b (?!port|knows)", text) for name in expected]
+    places = [re.search(rf"\b{name}\b (?!port|says)", text) for name in expected]
 
     assert list(told_of.items()) == list(expected.items())
     assert all(places)
@@ -143,6 +143,7 @@ def test_the_worst_comes_first_and_names_are_in_the_order_of_their_numbers() -> 
         "never": 1,
         "overdue": 1,
         "partial": 1,
+        "unknown": 1,
         "failing": 1,
         "fresh": 3,
     }
@@ -165,7 +166,7 @@ def test_a_host_that_cannot_be_reached_is_there_with_what_others_know_of_it() ->
 
     assert "ssh: connect to host web03 port 22: No route to host" in text
     assert "It should have backups of: web sites on Provider storage." in text
-    assert "storage01 knows of its job web sites: The newest complete restore point is 9 h old." in text
+    assert "storage01 says of its job web sites: The newest complete restore point is 9 h old." in text
 
 
 def test_of_a_host_that_cannot_be_reached_there_is_what_it_told_before() -> None:
@@ -232,6 +233,75 @@ def test_trouble_of_the_host_itself_is_told() -> None:
     assert "Its clock is ahead: it said 2026-11-26 15:00:00 UTC." in text
     assert "Destination NAS: It is damaged." in text
     assert text.count("The index could not be made anew, so this may be old: Cannot log in.") == 1
+
+
+_REFUSED = {"failed": False, "failure": {"kind": "login"}, "msg": "Cannot log in."}
+_DAMAGED_PLACE = {"name": "NAS", "engine": None, "host": None, "failure": {"kind": "local", "msg": "It is damaged."}}
+
+
+@pytest.mark.parametrize(
+    ("host", "line"),
+    [
+        (gathered("web01", job(), troubles=["mail.json is no job."]), "mail.json is no job."),
+        (gathered("web01", job(), destinations=[_DAMAGED_PLACE]), "Destination NAS: It is damaged."),
+        (
+            gathered("web01", job(), destinations=[{**_DAMAGED_PLACE, "failure": {"msg": 5}}]),
+            "Destination NAS: nobody knows what is wrong.",
+        ),
+        (
+            {**gathered("web01", job()), "reindexed": [_REFUSED]},
+            "The index could not be made anew, so this may be old: Cannot log in.",
+        ),
+        (
+            {**gathered("web01", job()), "reindexed": [{"unreachable": True, "msg": "No route to host"}]},
+            "The index could not be made anew, so this may be old: No route to host",
+        ),
+    ],
+)
+def test_a_host_with_fresh_jobs_and_trouble_of_its_own_needs_attention(host: Values, line: str) -> None:
+    summary, text = _summary(host), _page(host).text
+
+    assert summary["hosts"] == {"web01": "unknown"}
+    assert summary["states"] == {"unknown": 1, "fresh": 1}
+    assert summary["lines"] == [f"web01: {line}"]
+    assert summary["summary"] == "1 of 1 host needs attention."
+    assert f"? Unknown {line}" in text
+
+
+def test_what_is_only_information_makes_no_host_unknown() -> None:
+    ahead = gathered("web01", job(), time=text_of(NOW + timedelta(hours=3)))
+
+    assert _summary(ahead)["hosts"] == {"web01": "fresh"}
+    assert _summary(gathered("web01", time=text_of(NOW + timedelta(hours=3))))["hosts"] == {"web01": "no_jobs"}
+
+
+def test_a_clock_that_is_behind_is_told_and_makes_no_job_fresh() -> None:
+    behind = gathered(
+        "web01",
+        job(points=[point(timedelta(days=16), GIB)]),
+        job("torn", points=[point(timedelta(days=16), GIB)], state="partial", reason="A later one is partial."),
+        time=text_of(NOW - timedelta(days=16)),
+    )
+
+    summary, text = _summary(behind), _page(behind).text
+
+    old = "The newest good restore point is older than its limit, by the clock of the controller."
+    assert "Its clock is behind, or it was asked long ago: it said 2026-11-10 12:00:00 UTC." in text
+    assert f"✖ Overdue {old}" in text
+    assert summary["states"] == {"overdue": 2}
+    assert f"web01, torn: {old} A later one is partial." in summary["lines"]
+
+
+@pytest.mark.parametrize("state", ["damaged", "partial", "unknown", "fresh"])
+@pytest.mark.parametrize("has_good", [True, False])
+def test_what_was_told_long_ago_is_overdue_whatever_it_was(state: str, has_good: bool) -> None:  # noqa: FBT001 - a case
+    one = job(state=state, reason="So it was.") | ({} if has_good else {"point": None})
+    lost = {**unreachable("web03"), "remembered": told("web03", one)}
+
+    later = report_summary([lost], now=text_of(NOW + timedelta(days=90)))
+
+    more = "" if state == "fresh" else " So it was."
+    assert f"web03, web sites: No newer good restore point is known of.{more}" in later["lines"]
 
 
 def test_accounts_of_cpanel_and_jobs_of_other_clients_are_told_from_jobs() -> None:
@@ -344,6 +414,31 @@ def _nonsense(value: object, chance: random.Random) -> object:
     return value
 
 
+def _enormous(value: object, number: int, moment: str) -> object:
+    """Return *value* with each number in it as large, and each time as far away, as it can be."""
+    if isinstance(value, dict):
+        return {key: _enormous(item, number, moment) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_enormous(item, number, moment) for item in value]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return number
+    return moment if isinstance(value, str) and re.fullmatch(r"[0-9-]+T[0-9:]+Z", value) else value
+
+
+@pytest.mark.parametrize("number", [0, 10**18, 10**40])
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00Z", text_of(NOW), "9999-12-31T23:59:59Z"])
+def test_enormous_numbers_of_a_host_stop_nothing(number: int, moment: str) -> None:
+    made = _enormous(told("web02", job(), job("torn", state="partial")), number, moment)
+    hosts = [
+        {"host": "web02", "result": made, "remembered": made},
+        {**unreachable("web03"), "remembered": made},
+        {**unreachable("web04"), "remembered": {**t.cast("Values", made), "time": text_of(NOW)}},
+    ]
+
+    assert "a sound job" in _page(*hosts, gathered("sound01", job("a sound job"))).text
+    assert len(_summary(*hosts)["hosts"]) == 3
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_whatever_a_host_tells_the_others_are_on_the_page(seed: int) -> None:
     chance = random.Random(seed)
@@ -363,8 +458,21 @@ def test_a_host_cannot_fill_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
     page = report_page([{"host": "web01", "result": result}, long], now=text_of(NOW))
 
     assert "It told of 25 jobs; those after the first 20 are left out." in page
-    assert page.count("x" * 1997 + "...") == 1
-    assert "x" * 2000 not in page
+    assert page.count("x" * 197 + "...") == 1
+    assert "x" * 200 not in page
+
+
+def test_the_page_of_a_host_that_tells_as_much_as_it_can_is_bounded() -> None:
+    much = job("x" * 1000, reason="y" * 5000, points=[point(timedelta(hours=1), 1)] * 300)
+    hosts = [gathered("web01", *[much] * 600)]
+
+    page = report_page(hosts, now=text_of(NOW))
+
+    assert len(page) < 4_000_000
+    assert "It told of 600 jobs; those after the first 500 are left out." in page
+    assert "Of a job with more than 40 restore points, the plots show the newest ones." in page
+    assert "y" * 500 not in page
+    assert _summary(*hosts)["hosts"] == {"web01": "fresh"}
 
 
 @pytest.mark.parametrize("given", [None, "web01", {"host": "web01"}, [5], [{"result": {}}], [{"host": 5}]])

@@ -31,13 +31,15 @@ NO_JOBS = "no_jobs"
 STATES = (UNREACHABLE, FAILED, MISSING, NEVER, OVERDUE, DAMAGED, PARTIAL, UNKNOWN, FAILING, NO_JOBS, FRESH)
 IN_ORDER = (NO_JOBS, FRESH)
 _TOLD_STATES = (NEVER, OVERDUE, DAMAGED, PARTIAL, UNKNOWN, FRESH)
-_LONGEST = 2000
-_MOST_JOBS = 5000
-_MOST_POINTS = 1000
+_LONGEST, _LONGEST_NAME = 500, 200
+_MOST_JOBS = 500
+_MOST_POINTS, _ALL_POINTS = 1000, 20_000  # of a job, and of all jobs of a host together
 _MOST_NOTES = 50
 _LARGEST = 10**18
 _DIGITS = re.compile(r"([0-9]{1,18})")
-_CLOCK = timedelta(minutes=5)
+_AHEAD, _BEHIND = timedelta(minutes=5), timedelta(hours=1)  # a host may have been asked a while ago
+_NONE_NEWER = "No newer good restore point is known of."
+_OLD = "The newest good restore point is older than its limit, by the clock of the controller."
 
 
 @dataclass(frozen=True)
@@ -109,12 +111,17 @@ class Job:
 
 @dataclass(frozen=True)
 class HostFacts:
-    """What is known of a host: how it was reached, why not, its jobs, and what there is to know besides."""
+    """What is known of a host: how it was reached, why not, its jobs, and what there is to know besides.
+
+    *concerns* are sentences on what is wrong with it beside its jobs, so that nobody knows whether those are all;
+    *notes* are for information alone.
+    """
 
     name: str
     reached: str
     message: str
     jobs: tuple[Job, ...]
+    concerns: tuple[str, ...]
     notes: tuple[str, ...]
 
     @property
@@ -122,7 +129,7 @@ class HostFacts:
         """The worst of all that is to be said of it."""
         if self.reached != GATHERED:
             return self.reached
-        return min((job.state for job in self.jobs), key=STATES.index, default=UNKNOWN if self.notes else NO_JOBS)
+        return min(_states_of(self), key=STATES.index)
 
     @property
     def needs_attention(self) -> bool:
@@ -173,17 +180,22 @@ class Fleet:
     def fingerprint(self) -> str:
         """Return what changes whenever anything has happened, other than that time has passed."""
         told = [
-            [host.name, host.reached, host.message, host.notes, [_lasting(job) for job in host.jobs]]
+            [host.name, host.reached, host.message, host.concerns, host.notes, [_lasting(job) for job in host.jobs]]
             for host in self.hosts
         ]
         return hashlib.sha256(json.dumps(told, default=str).encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def _states_of(host: HostFacts) -> Iterator[str]:
-    if host.reached != GATHERED or not host.jobs:
-        yield host.state
-    else:
-        yield from (job.state for job in host.jobs)
+    """Yield all that is to be said of *host* and its jobs."""
+    if host.reached != GATHERED:
+        yield host.reached
+        return
+    yield from (job.state for job in host.jobs)
+    if host.concerns:
+        yield UNKNOWN
+    elif not host.jobs:
+        yield NO_JOBS
 
 
 def _lines_of(host: HostFacts) -> Iterator[str]:
@@ -194,7 +206,7 @@ def _lines_of(host: HostFacts) -> Iterator[str]:
             failure = f" The last run failed: {job.failure.message}" if job.failure else ""
             yield f"{host.name}, {job.name}: {job.reason}{failure}"
     if host.reached == GATHERED:
-        yield from (f"{host.name}: {note}" for note in host.notes)
+        yield from (f"{host.name}: {note}" for note in (*host.concerns, *host.notes))
 
 
 def _lasting(job: Job) -> list[object]:
@@ -233,7 +245,7 @@ def _known_elsewhere(hosts: Sequence[HostFacts]) -> dict[str, list[str]]:
     for host in hosts:
         for job in host.jobs:
             if job.client is not None:
-                known.setdefault(job.client, []).append(f"{host.name} knows of its job {job.name}: {job.reason}")
+                known.setdefault(job.client, []).append(f"{host.name} says of its job {job.name}: {job.reason}")
     return known
 
 
@@ -241,8 +253,7 @@ def _with_notes(host: HostFacts, more: Sequence[str]) -> HostFacts:
     """Return *host* with what others know of it, if it did not tell anything itself."""
     if host.reached == GATHERED or not more:
         return host
-    notes = (*host.notes, *more[:_MOST_NOTES])
-    return HostFacts(host.name, host.reached, host.message, host.jobs, notes)
+    return replace(host, notes=(*host.notes, *more[:_MOST_NOTES]))
 
 
 def _host_of(values: Mapping[str, t.Any], now: datetime) -> HostFacts:
@@ -250,24 +261,39 @@ def _host_of(values: Mapping[str, t.Any], now: datetime) -> HostFacts:
     reindexed = [
         f"The index could not be made anew, so this may be old: {_text(one.get('msg')) or 'nobody knows why'}"
         for one in map(_mapping, _items(values.get("reindexed"), _MOST_NOTES))
-        if one.get("failed") or "failure" in one
+        if one.get("failed") or one.get("unreachable") or "failure" in one
     ]
     if not isinstance(result.get("jobs"), (list, tuple)):
         reached, message = _why_nothing(result)
         jobs, remembered = _remembered(_mapping(values.get("remembered")), now)
-        return HostFacts(name, reached, message, jobs, (*reindexed, *(remembered or _expected(values))))
-    jobs = _jobs_of(result)
+        notes = remembered or tuple(_expected(values))
+        return HostFacts(name, reached, message, jobs, tuple(reindexed), notes)
+    jobs = _sorted(_aged(job, now, _OLD) for job in _jobs_of(result))
     reasons = {job.reason for job in jobs}
-    notes = [*reindexed, *(note for note, said in _notes_of(result, now) if said not in reasons)]
-    if len(result["jobs"]) > _MOST_JOBS:
-        notes.append(f"It told of {len(result['jobs']):,} jobs; those after the first {_MOST_JOBS:,} are left out.")
-    return HostFacts(name, GATHERED, "", jobs, tuple(notes))
+    concerns = (*reindexed, *(concern for concern, said in _concerns_of(result) if said not in reasons))
+    return HostFacts(name, GATHERED, "", jobs, concerns, (*_clock_of(result, now), *_left_out(result)))
 
 
 def _jobs_of(result: Mapping[str, t.Any]) -> tuple[Job, ...]:
     """Return the jobs that a host has told of, the worst first."""
-    own = _text(result.get("client"))
-    return _sorted(_job_of(_mapping(one), own) for one in _items(result.get("jobs"), _MOST_JOBS))
+    own, jobs = _name(result.get("client")), _items(result.get("jobs"), _MOST_JOBS)
+    return _sorted(_job_of(_mapping(one), own, _points_each(len(jobs))) for one in jobs)
+
+
+def _points_each(jobs: int) -> int:
+    """Return of how many restore points each of so many *jobs* may tell."""
+    return min(_MOST_POINTS, _ALL_POINTS // max(1, jobs))
+
+
+def _left_out(result: Mapping[str, t.Any]) -> Iterator[str]:
+    """Yield a sentence on each kind of thing that a host has told too much of."""
+    count = len(result["jobs"])
+    if count > _MOST_JOBS:
+        yield f"It told of {count:,} jobs; those after the first {_MOST_JOBS:,} are left out."
+    jobs = _items(result["jobs"], _MOST_JOBS)
+    most = _points_each(len(jobs))
+    if any(len(_items(_mapping(job).get("points"), most + 1)) > most for job in jobs):
+        yield f"Of a job with more than {most:,} restore points, the plots show the newest ones."
 
 
 def _sorted(jobs: Iterable[Job]) -> tuple[Job, ...]:
@@ -279,16 +305,23 @@ def _remembered(result: Mapping[str, t.Any], now: datetime) -> tuple[tuple[Job, 
     time = _moment(result.get("time"))
     if time is None:
         return (), ()
-    jobs = _sorted(_aged(job, now) for job in _jobs_of(result))
+    jobs = _sorted(_aged(job, now, _NONE_NEWER) for job in _jobs_of(result))
     return jobs, (f"What stands here of its jobs is what it told at {time:%Y-%m-%d %H:%M} UTC.",)
 
 
-def _aged(job: Job, now: datetime) -> Job:
-    """Return *job* as it stands *now* by what was told before: what was fresh may be overdue."""
-    created = None if job.point is None else job.point.created
-    if job.state not in (FRESH, FAILING) or created is None or now - created <= timedelta(seconds=job.max_age):
+def _aged(job: Job, now: datetime, words: str) -> Job:
+    """Return *job* as it stands *now* by what was told before: whatever else it was, it may be overdue.
+
+    The reason then begins with *words*, and goes on with what was told of it, but for an age.
+    """
+    made = job.point or (job.points[-1] if job.points else None)
+    created = None if made is None else made.created
+    if STATES.index(job.state) <= STATES.index(OVERDUE) or created is None:
         return job
-    return replace(job, state=OVERDUE, reason="No newer good restore point is known of.")
+    if (now - created).total_seconds() <= job.max_age:  # as numbers: a host may tell any
+        return job
+    reason = words if job.state in (FRESH, FAILING) else f"{words} {job.reason}"
+    return replace(job, state=OVERDUE, reason=reason)
 
 
 def _why_nothing(result: Mapping[str, t.Any]) -> tuple[str, str]:
@@ -309,29 +342,35 @@ def _expected(values: Mapping[str, t.Any]) -> Iterator[str]:
         yield f"It should have backups of: {', '.join(told)}."
 
 
-def _notes_of(result: Mapping[str, t.Any], now: datetime) -> Iterator[tuple[str, str]]:
-    """Yield what there is to know besides the jobs, and what the host itself said of it."""
+def _clock_of(result: Mapping[str, t.Any], now: datetime) -> Iterator[str]:
+    """Yield a sentence if the clock of a host is wrong."""
     time = _moment(result.get("time"))
-    if time is not None and time > now + _CLOCK:
-        yield f"Its clock is ahead: it said {time:%Y-%m-%d %H:%M:%S} UTC.", ""
+    if time is not None and time - now > _AHEAD:
+        yield f"Its clock is ahead: it said {time:%Y-%m-%d %H:%M:%S} UTC."
+    if time is not None and now - time > _BEHIND:
+        yield f"Its clock is behind, or it was asked long ago: it said {time:%Y-%m-%d %H:%M:%S} UTC."
+
+
+def _concerns_of(result: Mapping[str, t.Any]) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong besides the jobs, and what the host itself said of it."""
     for destination in map(_mapping, _items(result.get("destinations"), _MOST_NOTES)):
         failure = _text(_mapping(destination.get("failure")).get("msg"))
-        if failure:
-            yield f"Destination {_text(destination.get('name'))}: {failure}", failure
+        if destination.get("failure"):
+            yield f"Destination {_name(destination.get('name'))}: {failure or 'nobody knows what is wrong.'}", failure
     yield from ((problem, "") for problem in map(_text, _items(result.get("troubles"), _MOST_NOTES)) if problem)
 
 
-def _job_of(values: Mapping[str, t.Any], own: str) -> Job:
-    account, client = _text(values.get("account")), _text(values.get("client"))
+def _job_of(values: Mapping[str, t.Any], own: str, most_points: int) -> Job:
+    account, client = _name(values.get("account")), _name(values.get("client"))
     failure = _failure_of(values.get("last_failure"))
     state = values.get("state") if values.get("state") in _TOLD_STATES else UNKNOWN
-    points = [_point_of(_mapping(point)) for point in _items(values.get("points"), _MOST_POINTS)]
+    points = [_point_of(_mapping(point)) for point in _items(values.get("points"), most_points)]
     return Job(
-        name=account or _text(values.get("job")) or "unknown",
+        name=account or _name(values.get("job")) or "unknown",
         is_account=bool(account),
         client=client if client and client != own else None,
-        destination=_text(values.get("destination")),
-        structure=_text(values.get("structure")),
+        destination=_name(values.get("destination")),
+        structure=_name(values.get("structure")),
         state=FAILING if state == FRESH and failure is not None else str(state),
         reason=_text(values.get("reason")) or "The host did not say why.",
         max_age=_number(values.get("max_age")) or 0,
@@ -348,7 +387,7 @@ def _job_of(values: Mapping[str, t.Any], own: str) -> Job:
 
 def _point_of(values: Mapping[str, t.Any]) -> Point:
     return Point(
-        id=_text(values.get("id")),
+        id=_name(values.get("id")),
         created=_moment(values.get("created")),
         is_good=values.get("complete") is True and values.get("damaged") is False,
         entries=_number(values.get("entries")) or 0,
@@ -385,11 +424,15 @@ def _restore_of(values: Mapping[str, t.Any]) -> Restore | None:
 # -- values of any type
 
 
-def _text(value: object) -> str:
+def _text(value: object, longest: int = _LONGEST) -> str:
     if not isinstance(value, str):
         return ""
     text = " ".join(str(value).split())
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
+def _name(value: object) -> str:
+    return _text(value, _LONGEST_NAME)
 
 
 def _number(value: object) -> int | None:
