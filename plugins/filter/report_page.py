@@ -11,7 +11,7 @@ from ..plugin_utils.report.given import fleet_from, moment_of
 from ..plugin_utils.report.page import page_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 DOCUMENTATION = r"""
 name: report_page
@@ -64,6 +64,12 @@ options:
       - What stands above all.
     type: str
     default: Backup report
+  notes:
+    description:
+      - Sentences on the report itself, which stand below its summary.
+    type: list
+    elements: str
+    default: []
   now:
     description:
       - The time that ages are counted to, in ISO 8601 and UTC. Without it, it is the time of the controller.
@@ -92,10 +98,12 @@ _value:
 """
 
 
-def report_page(gathered: object, title: str = "Backup report", now: str | None = None) -> str:
+def report_page(
+    gathered: object, title: str = "Backup report", notes: Sequence[str] = (), now: str | None = None
+) -> str:
     """Return the page of what was *gathered*."""
     moment = moment_of(now)
-    return page_of(fleet_from(gathered, moment, "report_page"), str(title), moment)
+    return page_of(fleet_from(gathered, moment, "report_page"), str(title), moment, notes=[str(note) for note in notes])
 
 
 class FilterModule:

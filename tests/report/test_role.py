@@ -11,8 +11,10 @@ import sys
 import typing as t
 from pathlib import Path
 
+import pytest
 import yaml
 
+from ansible_collections.stowage.ftp_backup.plugins.filter.report_memory import FilterModule, report_memory
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.job_info_options import SPEC
 from ansible_collections.stowage.ftp_backup.plugins.plugin_utils.report.gathered import IN_ORDER, NO_JOBS, STATES
 from tests.modules.running import COLLECTIONS, environment
@@ -51,11 +53,27 @@ def test_every_state_that_is_not_in_order_can_fail_the_play() -> None:
     assert _options()["report_fail_on"]["choices"] == [s for s in STATES if s not in IN_ORDER or s == NO_JOBS]
 
 
-def _play(home: Path, inventory: dict[str, t.Any], *more: str, code: int = 0) -> str:
-    """Play the playbook of the collection and return what it printed."""
-    home.joinpath("inventory.json").write_text(json.dumps({"all": {"hosts": inventory}}), encoding="utf-8")
+# As an administrator may have it who logs in to all hosts as somebody else; here nobody can become root.
+_BECOMING = {
+    "ansible_become": True,
+    "ansible_become_method": "sudo",
+    "ansible_become_exe": "/nowhere/sudo",
+    "ansible_become_user": "nobody",
+}
+
+
+def _play(
+    home: Path,
+    inventory: dict[str, t.Any],
+    *more: str,
+    code: int = 0,
+    playbook: str = "stowage.ftp_backup.report",
+) -> str:
+    """Play the playbook and return what it printed."""
+    everything = {"all": {"hosts": inventory, "vars": _BECOMING}}
+    home.joinpath("inventory.json").write_text(json.dumps(everything), encoding="utf-8")
     ended = subprocess.run(
-        [sys.executable, "-m", "ansible", "playbook", "-i", "inventory.json", "stowage.ftp_backup.report", *more],
+        [sys.executable, "-m", "ansible", "playbook", "-i", "inventory.json", playbook, *more],
         cwd=home,
         env={**environment(home), "ANSIBLE_HOME": str(home / "ansible"), "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS)},
         stdin=subprocess.DEVNULL,
@@ -68,12 +86,20 @@ def _play(home: Path, inventory: dict[str, t.Any], *more: str, code: int = 0) ->
     return ended.stdout + ended.stderr
 
 
-def test_a_play_writes_the_page_and_remembers_a_host_that_is_lost(tmp_path: Path) -> None:
-    here = {
+def _here(home: Path) -> dict[str, t.Any]:
+    """Return the variables of a host that is this one, without a destination."""
+    return {
+        "ansible_become": False,
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
-        "report_config_directory": str(tmp_path / "etc"),
-        "report_state_directory": str(tmp_path / "var"),
+        "report_config_directory": str(home / "etc"),
+        "report_state_directory": str(home / "var"),
+    }
+
+
+def test_a_play_writes_the_page_and_remembers_a_host_that_is_lost(tmp_path: Path) -> None:
+    here = {
+        **_here(tmp_path),
         "report_memory": "memory.json",
         "backup_jobs": [{"destination": "NAS", "job": "shop", "databases": [{"password": "of a database"}]}],
     }
@@ -94,3 +120,55 @@ def test_a_play_writes_the_page_and_remembers_a_host_that_is_lost(tmp_path: Path
     assert "<tbody>" not in first
     assert "What stands here of its jobs is what it told at 20" in page.read_text("utf-8")
     assert "Connection refused" in page.read_text("utf-8")
+
+
+_IN_BATCHES = """
+- hosts: all
+  serial: 1
+  gather_facts: false
+  roles:
+    - stowage.ftp_backup.report
+"""
+
+
+def test_with_serial_the_last_batch_has_all_hosts_and_nothing_can_fail_for_those_not_asked_yet(tmp_path: Path) -> None:
+    tmp_path.joinpath("batches.yml").write_text(_IN_BATCHES, encoding="utf-8")
+    hosts = {"web01": _here(tmp_path), "web02": _here(tmp_path)}
+
+    refused = _play(tmp_path, hosts, "-e", '{"report_fail_on": ["missing"]}', code=2, playbook="batches.yml")
+    assert not tmp_path.joinpath("backup-report.html").exists()
+    _play(tmp_path, hosts, playbook="batches.yml")
+    together = _play(tmp_path, hosts, "-e", '{"report_fail_on": ["missing"]}')
+
+    page = tmp_path.joinpath("backup-report.html").read_text("utf-8")
+    assert "report_fail_on judges all hosts together, which a play with serial does not have" in refused
+    assert "Not gathered" not in page
+    assert page.count("<li><bdi>web0") == 2
+    assert "2 hosts have no jobs." in together
+
+
+def test_a_memory_that_was_cut_off_is_told_and_made_anew(tmp_path: Path) -> None:
+    memory, page = tmp_path / "memory.json", tmp_path / "backup-report.html"
+    host = {"web01": {**_here(tmp_path), "report_memory": "memory.json"}}
+    sentence = f"What was kept of earlier reports in {memory} cannot be read, so nothing is known from before."
+
+    memory.write_text('{"web01": {"ti', encoding="utf-8")
+    printed = _play(tmp_path, host)
+    told = page.read_text("utf-8")
+    _play(tmp_path, host)
+
+    assert sentence in printed
+    assert sentence in told
+    assert list(json.loads(memory.read_text("utf-8"))) == ["web01"]
+    assert "cannot be read" not in page.read_text("utf-8")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", '{"web01"', "9" * 5000, "[" * 200_000, None])
+def test_what_is_no_json_object_holds_nothing(text: str | None) -> None:
+    assert report_memory(text) == {"hosts": {}, "readable": False}
+
+
+def test_what_was_kept_is_read_as_it_was_kept() -> None:
+    kept = {"web01": {"jobs": [], "time": "2026-11-26T06:30:00Z"}}
+
+    assert FilterModule().filters()["report_memory"](json.dumps(kept)) == {"hosts": kept, "readable": True}

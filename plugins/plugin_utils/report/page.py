@@ -22,6 +22,7 @@ from ...module_utils.words import age_text, counted, printable, size_text
 from . import gathered, plots
 
 if t.TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from .gathered import Fleet, Job, Restore, Verification
@@ -52,8 +53,8 @@ class State(t.NamedTuple):
     kind: str
 
 
-def page_of(fleet: Fleet, title: str, now: datetime) -> str:
-    """Return the page that tells of *fleet* as it is *now*."""
+def page_of(fleet: Fleet, title: str, now: datetime, notes: Sequence[str] = ()) -> str:
+    """Return the page that tells of *fleet* as it is *now*, with *notes* on the page itself."""
     style = _HERE.joinpath("page.css").read_text("utf-8")
     environment = Environment(
         loader=FileSystemLoader(_HERE),
@@ -71,6 +72,7 @@ def page_of(fleet: Fleet, title: str, now: datetime) -> str:
     return environment.get_template("page.html.j2").render(
         title=title,
         now=now,
+        notes=notes,
         fleet=fleet,
         fingerprint=fleet.fingerprint(),
         groups=[(mark, heading, hosts) for mark, heading, hosts in groups if hosts],
