@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import signal
@@ -56,7 +57,9 @@ class Interruption:
 
     def wait(self, seconds: float) -> None:
         """Wait, unless a signal comes or has come."""
-        select.select([self._hears], [], [], seconds)
+        poller = select.poll()
+        poller.register(self._hears, select.POLLIN)
+        poller.poll(max(0, math.ceil(seconds * 1000)))
 
     @property
     def has_lost_controller(self) -> bool:

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import resource
 import signal
 import time
 from pathlib import Path
@@ -76,6 +78,26 @@ def test_a_signal_ends_a_wait_and_every_later_one() -> None:
         be_interrupted()
 
     assert time.monotonic() - began < 30
+
+
+def test_a_process_with_many_files_waits_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    def far(ends: tuple[int, int]) -> tuple[int, int]:
+        moved = fcntl.fcntl(ends[0], fcntl.F_DUPFD, 1100), fcntl.fcntl(ends[1], fcntl.F_DUPFD, 1100)
+        for end in ends:
+            os.close(end)
+        return moved
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 1200:
+        pytest.skip("more files than these are not allowed here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1200), hard))
+    pipe = os.pipe
+    monkeypatch.setattr(os, "pipe", lambda: far(pipe()))
+
+    with Interruption() as interruption:
+        interruption.wait(0.01)
+        assert interruption.number is None
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_nothing_is_left_behind() -> None:
