@@ -24,7 +24,9 @@ _LINES_A_SECOND, _LOOKS_A_SECOND = 3.0, 10.0  # of all hosts together
 #: Seconds without an answer after which a host counts as unreachable.
 PATIENCE = 300.0
 _LOST_AT_LEAST = 2  # looks before a word is said: one that is lost is nothing
-_RESULT_WITHIN, _BEATS_WITHIN = 10.0, 180.0  # seconds
+_RESULT_WITHIN = 10.0  # seconds
+#: Seconds without a sign of life after which a run counts as dead, if nobody sees whether its process is there.
+BEATS_WITHIN = 180.0
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.2, 2.0, 1.5
 
 
@@ -79,8 +81,9 @@ class Contact:
         self._answered = began
         self._lost = 0
         self._beat: int | None = None
-        self._beaten = began
+        self._beaten = self._lived = began
         self._gone: float | None = None
+        self._is_missed = False
 
     def lose(self, moment: float) -> str | None:
         """Take in that the host could not be asked, and return what is to be said of that: once, and not at once."""
@@ -100,22 +103,34 @@ class Contact:
         was_lost, self._lost = self._lost >= _LOST_AT_LEAST, 0
         since, self._answered = moment - self._answered, moment
         if was_lost:
-            self._beaten, self._gone = moment, None
+            self._beaten = self._lived = moment
+            self._gone = None
         return f"the host answers again, after {span_text(since)}" if was_lost else None
 
-    def is_dead(self, beat: int | None, moment: float, *, is_alive: bool) -> bool:
+    def is_dead(self, beat: int | None, moment: float, *, is_alive: bool | None) -> bool:
         """Take in the *beat* of a run without a result, and whether its process is there; tell if none will come.
 
-        A process that is gone may have left its result, which is on its way.
+        *is_alive* is None where nobody knows: then the beat tells. A process that is gone may have left its result,
+        which is on its way; one that is there is alive, even if it cannot tell anything any more.
         """
         if beat != self._beat:
-            self._beat, self._beaten = beat, moment
+            self._beat, self._beaten, self._lived, self._is_missed = beat, moment, moment, False
         if is_alive:
+            self._lived = moment
+        if is_alive is not False:
             self._gone = None
         elif self._gone is None:
             self._gone = moment
         is_gone = self._gone is not None and moment - self._gone >= _RESULT_WITHIN
-        return is_gone or moment - self._beaten >= _BEATS_WITHIN
+        return is_gone or moment - self._lived >= BEATS_WITHIN
+
+    def miss(self, moment: float) -> str | None:
+        """Return what is to be said, once, of a run that is not dead, and tells nothing any more."""
+        since = moment - self._beaten
+        if since < BEATS_WITHIN or self._is_missed:
+            return None
+        self._is_missed = True
+        return f"the run lives, but has not told for {span_text(since)} where it is; the disk there may be full"
 
 
 class Lines:
@@ -153,6 +168,10 @@ class Lines:
         # A look comes some time after its turn: so that no turn is missed for that, the next may be a bit earlier.
         self.due = self._crowd.turn_after(moment + apart - min(_LATE, apart / 2))
         return self._line(now, rate)
+
+    def pause(self, longest: float, moment: float) -> float:
+        """Return the seconds to wait at *moment* before the next look, so that no turn is missed."""
+        return min(longest, self.due - moment) if self.due > moment else longest
 
     def _line(self, now: Now, rate: float | None) -> str:
         if self._is_secret:

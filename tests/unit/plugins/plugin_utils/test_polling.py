@@ -123,6 +123,14 @@ def test_nothing_is_told_before_a_run_tells_something() -> None:
     assert lines().look(Now(), 100) is None
 
 
+def test_looks_stay_rare_as_long_as_there_is_nothing_to_say_and_come_in_time_for_a_turn() -> None:
+    watched = lines()  # its first line is due after two seconds
+
+    assert watched.pause(2.0, 1.5) == 0.5
+    assert watched.pause(2.0, 2.0) == 2.0
+    assert watched.pause(2.0, 1000.0) == 2.0
+
+
 def test_pauses_grow_to_a_limit_that_grows_with_the_hosts() -> None:
     alone, among_many = Pauses(Crowd()), Pauses(Crowd(50, 3))
 
@@ -177,12 +185,25 @@ def test_a_run_whose_process_is_gone_is_dead_once_a_result_would_have_come() -> 
     assert contact.is_dead(7, 20, is_alive=False)
 
 
-def test_a_run_without_a_beat_is_dead_even_if_another_process_has_its_number() -> None:
+def test_a_run_whose_process_is_there_is_never_dead_and_once_told_to_be_silent() -> None:
     contact = Contact(0)
     contact.is_dead(7, 10, is_alive=True)
 
-    assert not contact.is_dead(7, 189, is_alive=True)
-    assert contact.is_dead(7, 190, is_alive=True)
+    told = []
+    for moment in range(20, 100_000, 10):
+        assert not contact.is_dead(7, moment, is_alive=True)
+        told += [sentence for sentence in [contact.miss(moment)] if sentence is not None]
+
+    assert told == ["the run lives, but has not told for 3 min 00 s where it is; the disk there may be full"]
+    assert not contact.is_dead(7, 100_010, is_alive=None)  # to look for it may fail now and then
+
+
+def test_a_run_without_a_beat_is_dead_where_nobody_sees_its_process() -> None:
+    contact = Contact(0)
+    contact.is_dead(7, 10, is_alive=None)
+
+    assert not contact.is_dead(7, 189, is_alive=None)
+    assert contact.is_dead(7, 190, is_alive=None)
 
 
 def test_while_the_host_did_not_answer_no_beat_could_be_heard() -> None:
