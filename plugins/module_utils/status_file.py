@@ -6,6 +6,7 @@
 ::
 
     DIRECTORY/          made by who watches, for the user of the run only; locked by the kernel while the run lasts
+        umask           that of a shell of the user, in octal digits, by who watches: without it no run begins
         status          one line of JSON, replaced as a whole a few times a second at most
 
 ``status`` has ``process``, which a signal ends cleanly, or 0 once the run is about to end; ``beat``, which grows for as
@@ -23,7 +24,7 @@ import time
 import typing as t
 from contextlib import contextmanager, suppress
 
-from .errors import told_as
+from .errors import LocalError, told_as
 from .watching import Now, Watch
 from .words import printable, shortened
 
@@ -38,10 +39,11 @@ VARIABLE = "FTP_BACKUP_STATUS_DIRECTORY"
 #: How the names of such directories begin.
 BEGINNING = "ftp_backup-"
 FILE = "status"
+UMASK = "umask"
 
 _WRITTEN_EVERY, _BEATS_EVERY = 0.25, 5.0  # seconds
 _KEPT = 3600.0  # seconds that what a run has left waits for who may still want it
-_LENGTH = 300  # columns of an item
+_LENGTH, _PHASE_LENGTH = 300, 40  # columns of an item, and of the name of a phase
 
 
 class Status(t.NamedTuple):
@@ -57,14 +59,14 @@ def read_status(text: str) -> Status | None:
     try:
         values = json.loads(text)
         now = Now(
-            str(values["phase"]),
+            shortened(printable(str(values["phase"])), _PHASE_LENGTH),
             int(values["done"]),
             None if values["total"] is None else int(values["total"]),
             int(values["entries"]),
             str(values["item"]),
         )
         return Status(int(values["process"]), int(values["beat"]), now)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
 
 
@@ -102,6 +104,19 @@ class StatusFile(Watch):
         self._written, self._moment = (process, now), self.clock()
 
 
+def take_umask(directory: Path) -> None:
+    """Make files from now on as a run does that nobody watches; who starts this one in the background has set another.
+
+    Raise LocalError if *directory* is not as it was made by who watches, such as when it was given up meanwhile.
+    """
+    with told_as(f"Cannot use {directory}"):
+        text = (directory / UMASK).read_text(encoding="ascii", errors="replace")
+    try:
+        os.umask(int(text, 8))
+    except ValueError:
+        raise LocalError(f"Cannot use {directory}: {UMASK} there is none.") from None
+
+
 @contextmanager
 def status_kept(directory: Path) -> Iterator[Progress]:
     """Tell the run in the block by a file in *directory*; and remove what watched runs that are dead have left there.
@@ -111,7 +126,10 @@ def status_kept(directory: Path) -> Iterator[Progress]:
     with told_as(f"Cannot use {directory}"):
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        with suppress(
+            OSError
+        ):  # some file systems know no locks; it only keeps others from removing what they think dead
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
         _remove_leftovers(directory)
         with StatusFile(directory) as progress:
             yield progress

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -18,11 +19,15 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.status_file imp
     StatusFile,
     read_status,
     status_kept,
+    take_umask,
 )
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.watching import Now
 
 if t.TYPE_CHECKING:
     from pathlib import Path
+
+
+INFINITE = '{"process": 1, "beat": Infinity, "phase": "", "done": 0, "total": 1, "entries": 1, "item": ""}'
 
 
 class Clock:
@@ -82,7 +87,9 @@ def test_a_directory_that_is_gone_ends_no_run(tmp_path: Path) -> None:
     assert not directory.exists()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"process": 1}', '{"process": "x", "beat": 1}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", "[" * 100_000, INFINITE, '{"process": 1}', '{"process": "x", "beat": 1}']
+)
 def test_what_is_no_status_is_none(text: str) -> None:
     assert read_status(text) is None
 
@@ -95,6 +102,49 @@ def test_a_status_is_one_line_of_ascii(tmp_path: Path) -> None:
     assert text.isascii()
     assert len(text.splitlines()) == 1
     assert len(json.loads(text)["item"]) == 300
+
+
+def test_a_phase_is_printable_and_short_whatever_stands_there() -> None:
+    status = read_status(
+        json.dumps({"process": 1, "beat": 1, **Now("\x1b[2J" + "x" * 1000)._asdict()}).replace("null", "1")
+    )
+
+    assert status is not None
+    assert status.now.phase.isprintable()
+    assert len(status.now.phase) == 40
+
+
+def test_files_are_made_as_a_shell_of_the_user_makes_them(tmp_path: Path) -> None:
+    (tmp_path / "umask").write_text("0077\n", "ascii")
+    before = os.umask(0o022)
+    try:
+        take_umask(tmp_path)
+        (tmp_path / "made").touch()
+    finally:
+        os.umask(before)
+
+    assert (tmp_path / "made").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("text", [None, "", "u=rwx"])
+def test_a_run_does_not_begin_in_a_directory_that_was_given_up(tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "umask").write_text(text, "ascii")
+
+    with pytest.raises(LocalError, match="Cannot use"):
+        take_umask(tmp_path)
+
+
+def test_a_file_system_without_locks_fails_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_arguments: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+
+    with status_kept(tmp_path) as progress:
+        progress.report("scanning", entries=1)
+
+    assert of(tmp_path)[2].entries == 1
 
 
 def test_without_its_directory_a_run_does_not_begin(tmp_path: Path) -> None:
