@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .errors import BackupError
 from .progress import SILENT
-from .status_file import VARIABLE, status_kept
+from .status_file import VARIABLE, status_kept, take_umask
 from .stopping import StoppedError, remains, stoppable
 from .watching import Remembering
 
@@ -64,7 +64,10 @@ def run_watched(module: AnsibleModule, command: str, action: Callable[..., Outco
 
 def _watched() -> AbstractContextManager[Progress]:
     directory = os.environ.pop(VARIABLE, "")
-    return status_kept(Path(directory)) if directory else nullcontext(SILENT)
+    if not directory:
+        return nullcontext(SILENT)
+    take_umask(Path(directory))
+    return status_kept(Path(directory))
 
 
 def _fail(module: AnsibleModule, error: BackupError) -> t.NoReturn:
