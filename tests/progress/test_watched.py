@@ -186,6 +186,36 @@ def test_without_a_place_on_the_host_the_run_is_not_told_of_but_done(fleet: Flee
     assert "has no place to tell the progress" in play.out
 
 
+def test_where_only_the_background_needs_a_temporary_directory_the_run_is_done_without_it(fleet: Fleet) -> None:
+    fleet.add("web01", 3 * RATE)
+    blocked = fleet.home / "file"
+    blocked.touch()
+
+    play = fleet.play(
+        backup(),
+        arguments=["-c", "local", "-v"],
+        environment={"ANSIBLE_PIPELINING": "1", "ANSIBLE_REMOTE_TMP": str(blocked / "remote")},
+    )
+
+    assert [result.changed for result in play.results] == [True]
+    assert "starts in the foreground" in play.out
+
+
+def test_names_that_a_shell_could_read_otherwise_are_told_and_files_are_made_as_by_a_plain_run(fleet: Fleet) -> None:
+    host = fleet.add("web01", _LASTING)
+    for path in host.source.iterdir():
+        path.rename(path.with_name(os.fsdecode(b"\\n\xff") + path.name))
+    before = os.umask(0o027)
+    try:
+        play = fleet.play(backup(pre_commands=[{"command": "touch {{ home }}/made"}]))
+    finally:
+        os.umask(before)
+
+    assert [result.changed for result in play.results] == [True]
+    assert any(re.search(r"uploading .*/srv/\\n\\xff\d+\.bin$", line) for line in play.lines), play.out
+    assert (host.home / "made").stat().st_mode & 0o777 == 0o640
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_module_by_itself_ends_cleanly_when_it_is_stopped(fleet: Fleet, number: signal.Signals) -> None:
     host = fleet.add("web01", _LONG)
