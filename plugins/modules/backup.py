@@ -685,6 +685,7 @@ failure:
         - V(locked), another run is at work on the job.
         - V(foreign), the job belongs to another host.
         - V(stopped), the run was stopped by a signal, and ended cleanly.
+        - V(killed), a run that was watched has ended without a result.
       type: str
       returned: always
       sample: space

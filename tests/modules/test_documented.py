@@ -23,7 +23,7 @@ PACKAGE = "ansible_collections.stowage.ftp_backup.plugins.module_utils"
 NAMES = sorted(path.stem for path in MODULES.glob("*.py"))
 COMMON = ("destination", "bytes_sent", "bytes_received", "duration")
 ABOUT_ONE_DESTINATION = [name for name in NAMES if name not in ("agent", "job_info")]
-OF_NO_ERROR = {"stopped"}  # a signal is none
+OF_NO_ERROR = {"stopped", "killed"}  # a signal is none
 NEVER_TOLD = {"backup"}  # the kind of the one base, of which nothing is raised
 
 
