@@ -147,7 +147,8 @@ def back_up(registry: Registry, host: Host, request: Request, *, check_mode: boo
         if storage is not None:
             job = _introduced(job, request, storage, host.config_directory)
         if not check_mode:
-            stack.enter_context(job.state.lock(request.job))
+            with note.void_if_locked():
+                stack.enter_context(job.state.lock(request.job))
             stack.enter_context(living.alive(job.run))
         storage = storage or stack.enter_context(reach())
         run = _Run(job, request, storage, destination, host.chance, host.progress)

@@ -82,6 +82,7 @@ def _expected(values: Mapping[str, t.Any]) -> Expected:
         job=values["job"],
         account=values["account"],
         max_age=None if max_age is None else parse_age(max_age, "The max_age"),
+        is_named=True,
     )
 
 

@@ -39,7 +39,7 @@ def read_json(path: Path) -> dict[str, t.Any]:
         text = path.read_text("utf-8", "replace")
     try:
         values = json.loads(text)
-    except ValueError as error:
+    except (RecursionError, ValueError) as error:
         raise UnusableFileError(f"The file {path} is no JSON: {error}.") from error
     if not isinstance(values, dict):
         raise UnusableFileError(f"The file {path} holds no object.")

@@ -8,17 +8,19 @@ Nothing depends on it but what is reported: where a record is lost or damaged, t
 
 from __future__ import annotations
 
+import os
 import typing as t
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import datetime, timezone
 
-from .errors import BackupError, LocalError
+from .errors import BackupError, LocalError, LockedError
 from .native.entries import parse_time, time_text
-from .private_files import read_json, write_json
+from .private_files import locked, read_json, write_json
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from datetime import datetime
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from .outcome import Outcome
@@ -27,6 +29,7 @@ if t.TYPE_CHECKING:
 
 SENT_KEPT = 60  # of so many restore points it is known what their runs have sent
 _VERSION = 1
+_PATIENCE = 10.0
 
 
 @dataclass(frozen=True)
@@ -84,9 +87,28 @@ class JobRecords:
     def backup(self) -> BackupRecord | None:
         """Return how the last backup ended, or None if that is not known."""
         record = self._read("backup", BackupRecord)
-        if record is not None and not all(isinstance(size, int) for size in record.sent.values()):
+        if record is None or not all(isinstance(size, int) for size in record.sent.values()):
             return None
-        return record
+        return record if record.message is not None else replace(record, last_success=self._last_success(record))
+
+    def _last_success(self, record: BackupRecord) -> str | None:
+        """Return when the last run went well, as the time of the file tells: see :meth:`confirm`."""
+        with suppress(OSError, OverflowError, ValueError):
+            changed = (self._directory / f"{_FILES[BackupRecord]}.json").stat().st_mtime
+            return max(record.last_success or "", time_text(datetime.fromtimestamp(changed, timezone.utc)))
+        return record.last_success
+
+    def confirm(self, moment: datetime) -> None:
+        """Keep that a run went well at that *moment*, and that nothing else has changed: the time of the file is it.
+
+        So a run that changes nothing writes nothing.
+        """
+        with suppress(OSError):
+            os.utime(self._directory / f"{_FILES[BackupRecord]}.json", (moment.timestamp(),) * 2)
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Be the only process that changes these records, or raise LockedError or LocalError."""
+        return locked(self._directory / "lock", "The records are being changed", _PATIENCE)
 
     def verification(self) -> VerificationRecord | None:
         """Return what the last verification found, or None if there was none."""
@@ -133,6 +155,16 @@ class BackupNote:
 
     def __init__(self) -> None:
         self.outcome: Outcome | None = None
+        self.is_void = False
+
+    @contextmanager
+    def void_if_locked(self) -> Iterator[None]:
+        """Have nothing recorded where the block finds another run of the job at work: that one tells how it ends."""
+        try:
+            yield
+        except LockedError:
+            self.is_void = True
+            raise
 
     def tell(self, outcome: Outcome) -> Outcome:
         """Return *outcome*, of which it is to be recorded what the run has sent."""
@@ -150,32 +182,35 @@ def noted_backup(records: JobRecords, now: Now, *, check_mode: bool) -> Iterator
     try:
         yield note
     except BackupError as error:
-        if not check_mode:
+        if not (check_mode or note.is_void):
             _keep_failure(records, error, time_text(now()))
         raise
     if not check_mode:
-        _keep_success(records, note.outcome, time_text(now()))
+        _keep_success(records, note.outcome, now())
 
 
 def _keep_failure(records: JobRecords, error: BackupError, ended: str) -> None:
-    with suppress(LocalError):
+    with suppress(LocalError, LockedError), records.alone():
         before = records.backup() or BackupRecord(ended)
         records.keep(replace(before, ended=ended, kind=error.kind, message=str(error)))
 
 
-def _keep_success(records: JobRecords, outcome: Outcome | None, ended: str) -> None:
-    with suppress(LocalError):
+def _keep_success(records: JobRecords, outcome: Outcome | None, moment: datetime) -> None:
+    ended = time_text(moment)
+    with suppress(LocalError, LockedError), records.alone():
         known = records.backup()
         before = known or BackupRecord(ended)
         sent = dict(before.sent)
         is_changed = outcome is not None and outcome.changed
         if known is not None and known.message is None and not is_changed:
-            return  # all is as it was, and so is every file
+            records.confirm(moment)  # all is as it was, and so is what every file holds
+            return
         point = outcome.values.get("point") if outcome is not None and is_changed else None
         if outcome is not None and point and outcome.values["bytes_sent"]:
             sent[point["id"]] = outcome.values["bytes_sent"]
         newest = dict(sorted(sent.items())[-SENT_KEPT:])  # ids begin with the time of their run
         records.keep(BackupRecord(ended, last_success=ended, sent=newest))
+        records.confirm(moment)
 
 
 def note_restore(records: JobRecords, now: Now, outcome: Outcome, *, is_whole: bool, check_mode: bool) -> Outcome:

@@ -368,9 +368,8 @@ class Host:
 class DestinationState:
     """What this host keeps of one destination: caches, the index, and a lock for each job.
 
-    The index and the memory of the server are those of one *place*: where the destination is declared elsewhere, it
-    has others. Copies of
-    manifests bear the id of a run, which is unique wherever they lie.
+    The index, the records and the memory of the server are those of one *place*: where the destination is declared
+    elsewhere, it has others. Copies of manifests bear the id of a run, which is unique wherever they lie.
     """
 
     def __init__(self, state_directory: Path, destination: str, place: str = "") -> None:
@@ -401,7 +400,8 @@ class DestinationState:
 
     def records(self, client: str | None, job: str) -> JobRecords:
         """Return where this host records what became of a job; without a *client* it is an account of cPanel."""
-        return JobRecords(self.directory / "records" / ("accounts" if client is None else slug(client)) / slug(job))
+        whose = "accounts" if client is None else slug(client)
+        return JobRecords(self.directory / f"records-{self._place}" / whose / slug(job))
 
 
 class JobState:

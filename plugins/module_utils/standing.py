@@ -53,7 +53,8 @@ class Failure:
 class Expected:
     """A job that should have backups, or an account of cPanel: *max_age* is how old the newest good one may be.
 
-    *failure* is what is known of its last run from elsewhere than the records.
+    *failure* is what is known of its last run from elsewhere than the records. One that *is_named* is told of
+    whoever's jobs are meant.
     """
 
     destination: str
@@ -62,6 +63,7 @@ class Expected:
     account: str | None = None
     max_age: timedelta | None = None
     failure: Failure | None = None
+    is_named: bool = False
 
 
 @dataclass(frozen=True)
@@ -170,23 +172,27 @@ def _judge_dated(
 ) -> Judgement:
     """Judge a job that has a sound restore point by how old that is, and by what is wrong besides."""
     created, age = time_text(sound.created), now - sound.created
+    doubt = ""
     if sound.created == UNDATED:
-        return Judgement(UNKNOWN, "What cPanel has made tells no date, so nobody knows how old it is.")
-    if age < -_FUTURE:
-        return Judgement(UNKNOWN, f"The newest restore point is of {created}, which is yet to come: a clock is wrong.")
+        doubt = "What cPanel has made tells no date, so nobody knows how old it is."
+    elif age < -_FUTURE:
+        doubt = f"The newest restore point is of {created}, which is yet to come: a clock is wrong."
     flaws = []
     if newest.seq != sound.seq:
         flaws.append((DAMAGED if newest.is_damaged else PARTIAL, _flaw_of("A later restore point", newest)))
-    if verification is not None and verification.damaged_files and verification.ended >= created:
+    if verification is not None and verification.damaged_files and (doubt or verification.ended >= created):
         found = verification.message or "What is stored was found damaged."
         flaws.append((DAMAGED, f"The verification of {verification.ended} found damage. {found}"))
+    told = [sentence for _state, sentence in flaws]
+    is_damaged = any(state == DAMAGED for state, _told in flaws)
+    if doubt:
+        return Judgement(DAMAGED if is_damaged else UNKNOWN, " ".join([doubt, *told]))
     words = f"The newest complete restore point is {age_text(age.total_seconds())} old"
     limit = age_text(max_age.total_seconds())
-    told = [sentence for _state, sentence in flaws]
     if age > max_age:
         return Judgement(OVERDUE, " ".join([f"{words}, and {limit} is the limit.", *told]))
     if flaws:
-        return Judgement(DAMAGED if any(state == DAMAGED for state, _told in flaws) else PARTIAL, " ".join(told))
+        return Judgement(DAMAGED if is_damaged else PARTIAL, " ".join(told))
     return Judgement(FRESH, f"{words}, within its limit of {limit}.")
 
 
@@ -202,10 +208,10 @@ def list_standings(registry: Registry, host: Host, wish: Wish) -> Outcome:
     """Return how each job stands that is meant: those the index has, and those that are expected."""
     wish.require_sense()
     now = host.now()
-    _identity, own, _is_new = host.client_of(wish.client)
+    identity, own, is_new = host.client_of(wish.client)
     if wish.destination is not None:
         require(registry, wish.destination)
-    expected = _by_key(wish, own)
+    expected = _by_key(wish, host.name() if is_new else identity.client)
     names = {wish.destination} if wish.destination is not None else {*registry.names(), *registry.unusable()}
     names |= {key.destination for key in expected}
     found = _Standings()
@@ -222,17 +228,21 @@ def list_standings(registry: Registry, host: Host, wish: Wish) -> Outcome:
     return Outcome(changed=False, values=values)
 
 
-def _by_key(wish: Wish, own: str) -> dict[_Key, Expected]:
-    """Return what is expected, by what tells it from all others; the last one of a key counts for all it says."""
+def _by_key(wish: Wish, ours: str) -> dict[_Key, Expected]:
+    """Return what is expected, by what tells it from all others; the last one of a key counts for all it says.
+
+    A job without a client is *ours*. Where another client's jobs are meant, it is left out, unless it is named.
+    """
     expected: dict[_Key, Expected] = {}
     for job in wish.expected:
         if wish.destination in (None, job.destination):
-            client = None if job.account is not None else job.client or own
+            client = None if job.account is not None else job.client or ours
             key = _Key(job.destination, client, str(job.account or job.job))
             before = expected.get(key, job)
             max_age = before.max_age if job.max_age is None else job.max_age
-            expected[key] = replace(job, max_age=max_age, failure=job.failure or before.failure)
-    return expected
+            failure, is_named = job.failure or before.failure, job.is_named or before.is_named
+            expected[key] = replace(job, max_age=max_age, failure=failure, is_named=is_named)
+    return {key: job for key, job in expected.items() if job.is_named or wish.client in (None, key.client)}
 
 
 class _Look:
@@ -244,14 +254,17 @@ class _Look:
         self._wish = wish
         self._own = own
         self._now = now
+        self._place = ""  # where the destination is that is looked at
 
     def at(self, name: str, expected: Mapping[_Key, Expected], found: _Standings) -> None:
         """Add to what was *found* how the jobs stand on the destination *name*, those *expected* among them."""
         declared = None
+        self._place = ""
         left = dict(expected)
         jobs: list[dict[str, t.Any]] = []
         try:
             declared = require(self._registry, name)
+            self._place = declared.place
             state = DestinationState(self._state_directory, name, declared.place)
             if not has_index(state.index):
                 raise UsageError(
@@ -329,7 +342,7 @@ class _Look:
         }
 
     def _records(self, key: _Key) -> JobRecords:
-        return DestinationState(self._state_directory, key.destination).records(key.client, key.name)
+        return DestinationState(self._state_directory, key.destination, self._place).records(key.client, key.name)
 
     def _max_age(self, expected: Expected | None) -> timedelta:
         return self._wish.max_age if expected is None or expected.max_age is None else expected.max_age

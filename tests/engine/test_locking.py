@@ -396,9 +396,12 @@ def test_a_second_run_on_the_same_host_is_refused_while_the_first_goes_on(site: 
         with pytest.raises(LockedError) as refusal:
             site.back_up()
         assert site.back_up("other").changed
+        recorded = list(site.home.glob("var/*/records-*/*/nightly*/backup.json"))
 
         run.go_on()
         result = run.result()
+    assert recorded == []
+    assert len(list(site.home.glob("var/*/records-*/*/nightly*/backup.json"))) == 1
     assert re.fullmatch(r"The job 'nightly' is already being backed up on this host.*\d+.*", str(refusal.value))
     assert result["point"]["seq"] == 1
     assert site.restored() == tree_of(site.source)

@@ -37,7 +37,7 @@ def refusal(host: Host, task: Task, kind: str, *named: object) -> Result:
 def _unrecorded(host: Host) -> Snapshot:
     """Return all that a backup could change, but for the records of what became of it and the directories above."""
     above = {host.state, *(path for path in host.state.glob("*") if path.is_dir())}
-    records = [directory / "records" for directory in above]
+    records = [path for directory in above for path in directory.glob("records-*")]
     return {
         path: what
         for path, what in host.seen().items()

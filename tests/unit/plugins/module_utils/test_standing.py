@@ -11,8 +11,13 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from ansible_collections.stowage.ftp_backup.plugins.module_utils import records as records_module
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.answers import IndexedPoint
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import LoginError, UsageError
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.errors import (
+    LockedError,
+    LoginError,
+    UsageError,
+)
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.moments import UNDATED
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.native.entries import Problem
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.outcome import Outcome
@@ -25,7 +30,12 @@ from ansible_collections.stowage.ftp_backup.plugins.module_utils.records import 
     note_restore,
     noted_backup,
 )
-from ansible_collections.stowage.ftp_backup.plugins.module_utils.registry import FileRegistry, Host
+from ansible_collections.stowage.ftp_backup.plugins.module_utils.registry import (
+    Destination,
+    DestinationState,
+    FileRegistry,
+    Host,
+)
 from ansible_collections.stowage.ftp_backup.plugins.module_utils.standing import (
     Expected,
     Failure,
@@ -109,6 +119,26 @@ def test_the_judgement_says_why(
     assert (judgement.state, judgement.reason) == (state, reason)
 
 
+@pytest.mark.parametrize(
+    ("created", "doubt"),
+    [
+        (UNDATED, "What cPanel has made tells no date, so nobody knows how old it is."),
+        (NOW + DAY, "The newest restore point is of 2026-11-27T12:00:00Z, which is yet to come: a clock is wrong."),
+    ],
+)
+def test_where_no_age_is_known_what_is_wrong_is_told_all_the_same(created: datetime, doubt: str) -> None:
+    sound, found = replace(GOOD, created=created), replace(VERIFIED, damaged_files=2, message="Damaged is s01/x.")
+
+    damaged = judge(DAMAGED, sound, None, DAY, NOW)
+    verified = judge(sound, sound, found, DAY, NOW)
+    partial = judge(PARTIAL, sound, None, DAY, NOW)
+
+    assert (damaged.state, damaged.reason) == ("damaged", f"{doubt} A later restore point is damaged.")
+    assert verified.state == "damaged"
+    assert verified.reason == f"{doubt} The verification of 2026-11-26T11:00:00Z found damage. Damaged is s01/x."
+    assert (partial.state, partial.reason.startswith(f"{doubt} A later restore point is partial")) == ("unknown", True)
+
+
 def test_the_limit_is_still_young_enough() -> None:
     point = replace(GOOD, created=NOW - DAY)
 
@@ -183,9 +213,59 @@ def test_a_run_that_changes_nothing_is_recorded_only_after_a_failure(tmp_path: P
             with noted_backup(records, _at(moment), check_mode=False) as note:
                 note.tell(nothing)
         if moment == NOW + DAY:
-            assert records.backup() == BackupRecord("2026-11-26T12:00:00Z", last_success="2026-11-26T12:00:00Z")
+            assert records.backup() == BackupRecord("2026-11-26T12:00:00Z", last_success="2026-11-27T12:00:00Z")
 
     assert records.backup() == BackupRecord("2026-11-29T12:00:00Z", last_success="2026-11-29T12:00:00Z")
+
+
+def test_a_run_that_changes_nothing_ends_an_older_failure_and_writes_nothing(tmp_path: Path) -> None:
+    records = JobRecords(tmp_path)
+    written = []
+    for moment in (NOW, NOW + 2 * DAY):
+        with noted_backup(records, _at(moment), check_mode=False) as note:
+            note.tell(Outcome(changed=False, values={"point": {"id": "x"}, "bytes_sent": 0}))
+        written.append([path.read_bytes() for path in tmp_path.glob("*.json")])
+
+    assert written[0] == written[1] != []
+    assert last_failure(records.backup(), Failure("2026-11-27T12:00:00Z", "It was killed.")) is None
+    assert last_failure(records.backup(), Failure("2026-11-28T12:00:01Z", "It was killed.")) is not None
+
+
+def test_a_run_that_finds_another_one_at_work_records_nothing(tmp_path: Path) -> None:
+    records = JobRecords(tmp_path / "job")
+
+    with pytest.raises(LockedError), noted_backup(records, _at(NOW), check_mode=False) as note, note.void_if_locked():
+        raise LockedError("The job is already being backed up on this host.")
+    assert records.backup() is None
+
+    with pytest.raises(LockedError), noted_backup(records, _at(NOW), check_mode=False):
+        raise LockedError("Another host is at work on the job.")
+    assert records.backup() == BackupRecord("2026-11-26T12:00:00Z", "locked", "Another host is at work on the job.")
+
+
+def test_records_are_changed_by_one_process_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records_module, "_PATIENCE", 0.0)
+    records = JobRecords(tmp_path)
+
+    with records.alone(), noted_backup(records, _at(NOW), check_mode=False) as note:
+        note.tell(_made("20261126t030000z-1f9c2a", 77))
+
+    assert records.backup() is None
+
+
+def test_records_are_those_of_the_place_where_the_destination_is(tmp_path: Path) -> None:
+    record = BackupRecord("2026-11-26T03:00:00Z", "login", "The old server lets nobody in.")
+    here, there = (Destination("NAS", host=name, username="web01") for name in ("old.example.com", "new.example.com"))
+    DestinationState(tmp_path / "var", "NAS", here.place).records("web01", "etc").keep(record)
+    wish = Wish(DAY, expected=(Expected("NAS", "etc"),))
+
+    FileRegistry(tmp_path / "etc").put(here)
+    (before,) = _told(tmp_path, wish)["jobs"]
+    FileRegistry(tmp_path / "etc").put(there)
+    (after,) = _told(tmp_path, wish)["jobs"]
+
+    assert before["last_failure"]["msg"] == "The old server lets nobody in."
+    assert after["last_failure"] is None
 
 
 def test_only_the_newest_runs_are_remembered(tmp_path: Path) -> None:
@@ -237,6 +317,7 @@ def test_a_restore_is_recorded_only_if_it_has_brought_something_back(tmp_path: P
         '{"version": 1, "ended": "2026-11-26T12:00:00Z", "message": 5}',
         '{"version": 1, "ended": "2026-11-26T12:00:00Z", "sent": {"x": "much"}}',
         '{"version": 1, "ended": "2026-11-26T12:00:00Z", "unheard": 1}',
+        "[" * 200_000,
     ],
 )
 def test_a_record_that_nobody_wrote_is_none(text: str, tmp_path: Path) -> None:
@@ -276,6 +357,23 @@ def test_a_job_that_is_expected_twice_is_one_and_the_later_word_counts(tmp_path:
     (job,) = _told(tmp_path, Wish(DAY, expected=expected))["jobs"]
 
     assert (job["max_age"], job["last_failure"]["msg"]) == (3 * 86400, "No.")
+
+
+def test_jobs_of_this_host_are_not_those_of_another_client(tmp_path: Path) -> None:
+    ours, theirs, named = (
+        Expected("NAS", "etc", failure=Failure("x", "No.")),
+        Expected("NAS", "mail", client="web02"),
+        Expected("NAS", "named", is_named=True),
+    )
+
+    told = _told(tmp_path, Wish(DAY, client="web02", expected=(ours, theirs, named)))
+    first = _told(tmp_path, Wish(DAY, expected=(ours, theirs, named)))
+
+    assert [(job["client"], job["job"]) for job in told["jobs"]] == [("web01", "named"), ("web02", "mail")]
+    assert [(job["client"], job["job"]) for job in first["jobs"]] == [
+        *(("web01", "etc"), ("web01", "named")),
+        ("web02", "mail"),
+    ]
 
 
 @pytest.mark.parametrize(
