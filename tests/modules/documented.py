@@ -118,7 +118,7 @@ def of_value(documented: Mapping[str, t.Any], value: object, place: str) -> Iter
             yield f"{place} is null, which is not documented"
         return
     kind = documented["type"]
-    if type(value) is not _TYPES[kind]:
+    if not _is_a(value, _TYPES[kind]):
         yield f"{place} is no {kind}: {value!r}"
     elif isinstance(value, dict):
         if "contains" in documented:
@@ -128,6 +128,11 @@ def of_value(documented: Mapping[str, t.Any], value: object, place: str) -> Iter
             yield from of_value({**documented, "type": documented["elements"]}, item, f"{place}[]")
     else:
         yield from _of_form(documented, value, place)
+
+
+def _is_a(value: object, *kinds: type) -> bool:
+    """Tell whether *value* is of one of *kinds*; true and false are no numbers."""
+    return isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))
 
 
 def _of_form(documented: Mapping[str, t.Any], value: object, place: str) -> Iterator[str]:
@@ -141,10 +146,10 @@ def _of_form(documented: Mapping[str, t.Any], value: object, place: str) -> Iter
         if not (isinstance(value, str) and _FINE_TIME.fullmatch(value)):
             yield f"{place} is no time of a file: {value!r}"
     elif _COUNTED_IN_BYTES.fullmatch(name):
-        if not (type(value) is int and value >= 0):
+        if not (_is_a(value, int) and t.cast("int", value) >= 0):
             yield f"{place} is no number of bytes: {value!r}"
     elif name in _SPANS:
-        if not (type(value) in (int, float) and t.cast("float", value) >= 0):
+        if not (_is_a(value, int, float) and t.cast("float", value) >= 0):
             yield f"{place} is no number of seconds: {value!r}"
         if "second" not in text:
             yield f"{place} is not documented as a number of seconds"

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # Make this host what every page begins with. `reset.sh keep`, once, makes what it brings back.
 #
 # web01, web02, db01: sites in /srv/www, settings in /etc/nginx, a person `anna` with a home, and nothing of ours.
