@@ -126,9 +126,7 @@ def status_kept(directory: Path) -> Iterator[Progress]:
     with told_as(f"Cannot use {directory}"):
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        with suppress(
-            OSError
-        ):  # some file systems know no locks; it only keeps others from removing what they think dead
+        with suppress(OSError):  # some file systems know no locks; ours only keeps others from removing the directory
             fcntl.flock(descriptor, fcntl.LOCK_SH)
         _remove_leftovers(directory)
         with StatusFile(directory) as progress:

@@ -48,7 +48,7 @@ if t.TYPE_CHECKING:
     Result = dict[str, t.Any]
 
 _FOR_EVER = 10 * 365 * 86400  # seconds: async_wrapper wants a limit, beyond which it kills
-_NO_ANSWER, _NO_LEAVE = 60.0, 10.0  # seconds after which a look counts as lost, and what only tidies up
+_NO_ANSWER, _NO_LEAVE = 60.0, 30.0  # seconds after which a look counts as lost, and what only tidies up
 _TRIES = 3  # to learn from a host whether a run has begun there
 _LEAST_PAUSE, _LOST_PAUSE = 0.2, 5.0
 _WAY_OUT = 60.0  # seconds for a run to end that was told to, as it has itself; Ansible waits for us meanwhile
@@ -167,7 +167,7 @@ class WatchedAction(NormalAction):
             reason = str(error) or "it took too long"
         except BaseException:  # such as the end of the time that the task has
             with suppress(_LostLook):
-                job = self._job_in(path)
+                job = self._job_in(path, tries=1)
                 if job is None:
                     self._discard(path)
                 else:
@@ -218,15 +218,15 @@ class WatchedAction(NormalAction):
             self._task.environment = environment
             self._cleanup_remote_tmp = True
 
-    def _job_in(self, path: str) -> str | None:
+    def _job_in(self, path: str, tries: int = _TRIES) -> str | None:
         """Return the id of the run that has begun in *path*, if any has."""
         command = f"cd {shlex.quote(path)} && for job in j*; do printf '<job>%s\\n' \"$job\"; done; echo '<listed>'"
-        for number in range(_TRIES):
+        for number in range(tries):
             with suppress(_LostLook):
                 lines = self._asked(lambda: self._command(command)).splitlines()
                 if "<listed>" in lines:
                     return next((found[1] for found in map(_JOB.fullmatch, lines) if found), None)
-            if number + 1 < _TRIES:
+            if number + 1 < tries:
                 time.sleep(_LOST_PAUSE)
         raise _LostLook
 

@@ -346,6 +346,23 @@ def test_a_run_that_has_begun_when_the_time_of_the_task_is_over_is_ended(
     assert action.left == []
 
 
+def test_a_host_that_falls_silent_at_the_end_of_the_time_of_the_task_holds_up_nobody(tmp_path: Path) -> None:
+    def begin(path: Path) -> t.Any:  # noqa: ANN401 - it returns nothing
+        _begin(path)
+        raise Task
+
+    def fail(command: str) -> None:
+        if "<job>" in command:
+            raise AnsibleConnectionFailure("gone")
+
+    action = Action(tmp_path, module=begin, command=fail)
+
+    with pytest.raises(Task):
+        action._start({})
+
+    assert len([command for command in action.commands if "<job>" in command]) == 1
+
+
 def test_the_file_with_the_options_goes_whatever_ends_the_watch(tmp_path: Path) -> None:
     def begin(path: Path) -> dict[str, t.Any]:
         (path / JOB).write_text(json.dumps(RESULT), "ascii")  # it has ended before anybody saw its status
