@@ -36,7 +36,6 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action.normal import ActionModule as NormalAction
 from ansible.utils.display import Display
 from ansible.utils.vars import merge_hash
-from ansible.vars.clean import remove_internal_keys
 
 from ..module_utils.status_file import BEGINNING, FILE, UMASK, VARIABLE, Status, read_status
 from .interruption import Interruption
@@ -334,8 +333,12 @@ class WatchedAction(NormalAction):
         said = {"rc": 0, "stdout": text, "stdout_lines": [], "stderr": "", "stderr_lines": []}
         told: t.Any = self._parse_returned_data(said, "legacy")
         if isinstance(told, dict):
-            remove_internal_keys(told)
-            return told
+            return {
+                name: value
+                for name, value in told.items()
+                if (value or name not in ("warnings", "deprecations"))
+                and (name == "_ansible_parsed" or not name.startswith("_ansible_"))
+            }
         told.remove_internal_keys()  # a class of its own since ansible-core 2.21
         return t.cast("Result", told.as_result_dict(for_round_trip=True))
 

@@ -154,7 +154,8 @@ def test_a_process_is_told_from_another_one_that_has_its_number(
 def test_a_result_is_taken_and_nothing_is_left(tmp_path: Path) -> None:
     action = Action(tmp_path)
 
-    told = action._fetch(run_in(tmp_path, json.dumps({**RESULT, "stderr": "x"}))._replace(facts={"found": 1}))
+    more = {"stderr": "x", "deprecations": [], "_ansible_suppress_tmpdir_delete": True}
+    told = action._fetch(run_in(tmp_path, json.dumps({**RESULT, **more}))._replace(facts={"found": 1}))
 
     assert told.pop("_ansible_parsed")
     assert told.pop("ansible_facts") == {"found": 1}
