@@ -228,6 +228,7 @@ class _Child:
             if not is_gone:
                 self._send(signal.SIGKILL)
                 self._listen_until(self._is_gone, _LAST_GRACE)
+        self._listen_until(self._is_silent, _AFTERWARDS)  # its last words may have come with its end
 
     def _send(self, number: signal.Signals) -> None:
         # What runs as another user by now may be out of our reach.
